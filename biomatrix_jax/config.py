@@ -1,0 +1,313 @@
+"""The whole run as one tree of frozen dataclasses.
+
+The classes are plain data: they import nothing but the standard library, so the model can use them
+without a configuration library installed. `load` reads YAML that says only what differs from the
+defaults, applies `key=value` overrides and validates strictly; `dump` writes the resolved tree.
+"""
+
+import dataclasses
+import difflib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from biomatrix_jax.errors import BadInput
+
+DType = Literal["float32", "bfloat16", "float16"]
+Axes = tuple[str, ...]
+T = TypeVar("T")
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise BadInput(f"{name} must be positive, not {getattr(config, name)}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A Qwen3 decoder's architecture: what decides the shapes and the function of its weights."""
+
+    vocab_size: int = 168_064
+    embed_dim: int = 2048
+    layers: int = 28
+    heads: int = 16
+    kv_heads: int = 8
+    head_dim: int = 128
+    ffn_dim: int = 6144
+    rope_theta: float = 1e6
+    norm_eps: float = 1e-6
+    tied_embeddings: bool = False
+    max_positions: int = 40_960
+
+    def __post_init__(self):
+        _positive(self, "vocab_size", "embed_dim", "layers", "heads", "kv_heads", "head_dim")
+        _positive(self, "ffn_dim", "rope_theta", "norm_eps", "max_positions")
+        if self.heads % self.kv_heads:
+            raise BadInput(
+                f"model.kv_heads ({self.kv_heads}) must divide model.heads ({self.heads})"
+            )
+        if self.head_dim % 2:
+            raise BadInput(f"model.head_dim ({self.head_dim}) must be even: RoPE rotates halves")
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How the decoder is computed; none of it changes what the weights mean."""
+
+    dtype: DType = "bfloat16"  # activations and matrix products
+    param_dtype: DType = "float32"  # stored parameters and optimizer state
+    remat: Literal["none", "dots", "full"] = "full"  # what the backward pass keeps of a layer
+    loss_chunk: int = 512  # tokens of a row whose logits exist at a time
+
+    def __post_init__(self):
+        _positive(self, "loss_chunk")
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """Sizes of the mesh axes, outermost first. One of them may be -1: it takes what is left."""
+
+    slice: int = 1
+    data: int = 1
+    fsdp: int = -1
+    context: int = 1
+    tensor: int = 1
+
+    def __post_init__(self):
+        sizes = dataclasses.asdict(self)
+        bad = {k: v for k, v in sizes.items() if v < 1 and v != -1}
+        if bad:
+            raise BadInput(f"mesh.{next(iter(bad))} must be positive or -1, not {bad.popitem()[1]}")
+        if sum(v == -1 for v in sizes.values()) > 1:
+            raise BadInput("mesh: at most one axis may be -1 (take what is left)")
+
+
+@dataclass(frozen=True)
+class ShardingRules:
+    """Logical axis -> mesh axes. An empty tuple replicates.
+
+    The first group names axes of parameters, the second axes of activations. They are kept apart
+    because fsdp shards a parameter's `embed` while an activation's batch lies on the same devices.
+    """
+
+    layers: Axes = ()
+    vocab: Axes = ("tensor",)
+    embed: Axes = ("fsdp",)
+    heads: Axes = ("tensor",)
+    kv_heads: Axes = ("tensor",)
+    head_dim: Axes = ()
+    ffn: Axes = ("tensor",)
+    norm: Axes = ()
+    head_norm: Axes = ()
+
+    batch: Axes = ("slice", "data", "fsdp")
+    length: Axes = ("context",)
+    act_embed: Axes = ()
+    act_heads: Axes = ("tensor",)
+    act_kv_heads: Axes = ("tensor",)
+    act_ffn: Axes = ("tensor",)
+    act_vocab: Axes = ("tensor",)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Packed rows and how they are drawn."""
+
+    path: str = ""  # directory with a manifest.json, made by `biomatrix data build`
+    row_length: int = 8192  # tokens; must be the manifest's
+    batch_rows: int = 1024  # rows of one global batch
+    mixture: dict[str, float] = field(default_factory=dict)  # source -> weight; empty: by rows
+    loss_weights: dict[str, float] = field(default_factory=dict)  # modality -> weight; default 1
+
+    def __post_init__(self):
+        _positive(self, "row_length", "batch_rows")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay. Norm scales are not decayed."""
+
+    peak_learning_rate: float = 2e-4
+    warmup_steps: int = 2000
+    final_fraction: float = 0.1  # of the peak, reached at the last step
+    b1: float = 0.9
+    b2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    clip_norm: float = 1.0
+
+    def __post_init__(self):
+        _positive(self, "peak_learning_rate", "clip_norm", "eps")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    steps: int = 36_400
+    seed: int = 0
+    init_from: str = ""  # HF directory or checkpoint whose weights start the run; empty: random
+    checkpoint_every: int = 500  # steps
+    keep_checkpoints: int = 3
+    tensorboard: bool = True
+
+    def __post_init__(self):
+        _positive(self, "steps", "checkpoint_every", "keep_checkpoints")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    model: ModelConfig = ModelConfig()
+    compute: ComputeConfig = ComputeConfig()
+    mesh: MeshConfig = MeshConfig()
+    rules: ShardingRules = ShardingRules()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def load(path: str | os.PathLike, overrides: list[str] | tuple[str, ...] = ()) -> RunConfig:
+    """Reads a run's configuration; see `load_as`."""
+    return load_as(RunConfig, path, overrides)
+
+
+def load_as(cls: type[T], path: str | os.PathLike, overrides=()) -> T:
+    """Reads YAML into the dataclass `cls`, then applies `key.sub=value` overrides in order.
+
+    Args:
+      path: a YAML file, or the bare name of a configuration shipped in `configs/`.
+      overrides: values are YAML too: `model.layers=2`, `data.mixture={nci: 2}`.
+
+    Raises:
+      BadInput: no such file, broken YAML, an unknown key (the nearest known one is suggested), or
+        a value of the wrong type (key and type are named).
+    """
+    path = find(path)
+    tree = parse_yaml(path.read_text(), str(path)) or {}
+    if not isinstance(tree, dict):
+        raise BadInput(f"{path}: expected keys and values at the top, found {_kind(tree)}")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise BadInput(f"override {override!r}: write key=value, for example model.layers=2")
+        _set(tree, key.split("."), parse_yaml(value, f"override {override!r}"), override)
+    return from_dict(cls, tree, str(path))
+
+
+def find(path: str | os.PathLike) -> Path:
+    """A configuration file by path, or by the bare name of a shipped one (`smoke`)."""
+    path = Path(path)
+    if path.is_file():
+        return path
+    shipped = configs_directory()
+    if path.parent == Path(".") and not path.suffix:
+        named = shipped / f"{path}.yaml"
+        if named.is_file():
+            return named
+    names = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml"))) or "none"
+    raise BadInput(f"{path}: no such configuration file; shipped by name: {names}")
+
+
+def configs_directory() -> Path:
+    """Where the shipped configurations are: inside an installed package, or in the repository."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def dump(config: Any) -> str:
+    """The resolved tree as YAML that `load` reads back to an equal one."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False  # a key a line, so that a change shows as one line
+    yaml.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    yaml.dump(json.loads(json.dumps(dataclasses.asdict(config))), stream)
+    return stream.getvalue()
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """YAML 1.2 to plain Python values (`1e-4` is a number, a repeated key an error)."""
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise BadInput(f"{where}: not readable as YAML: {_one_line(error)}") from None
+
+
+def from_dict(cls: type[T], tree: dict, where: str) -> T:
+    """Builds the dataclass `cls` from plain values, strictly.
+
+    A string is no number, a float no integer, `true` no number; an integer may stand for a float.
+
+    Args:
+      where: the file the values came from, for the message.
+
+    Raises:
+      BadInput: names the key, what was expected and what was found.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    _check_keys(cls, tree, where)
+    try:
+        # Through JSON because only there pydantic's strict mode takes mappings for dataclasses.
+        return TypeAdapter(cls).validate_json(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        raise BadInput(f"{where}: " + "; ".join(map(_explain, error.errors()))) from None
+    except TypeError as error:
+        raise BadInput(f"{where}: a value that is not plain data: {_one_line(error)}") from None
+
+
+def _check_keys(cls: type, tree: Any, where: str, prefix: str = "") -> None:
+    """Unknown keys, found before validation so that the nearest known key can be suggested."""
+    import typing
+
+    if typing.get_origin(cls) in (list, tuple) and isinstance(tree, list):
+        for index, item in enumerate(tree):
+            _check_keys(typing.get_args(cls)[0], item, where, f"{prefix}{index}.")
+    if not dataclasses.is_dataclass(cls) or not isinstance(tree, dict):
+        return
+    hints = typing.get_type_hints(cls)
+    known = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
+    for key, value in tree.items():
+        if key not in known:
+            raise BadInput(f"{where}: unknown key {prefix}{key}; {_suggest(str(key), known)}")
+        _check_keys(known[key], value, where, f"{prefix}{key}.")
+
+
+def _suggest(key: str, known) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+
+
+def _set(tree: dict, keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise BadInput(f"override {override!r}: {key} is a value, it has no keys below it")
+    tree[keys[-1]] = value
+
+
+def _explain(error: dict) -> str:
+    key = ".".join(map(str, error["loc"])) or "the top"
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, BadInput):
+        return str(cause)
+    message = error["msg"].removeprefix("Input should be ")
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    return f"{key} must be {message}, not {error['input']!r} ({_kind(error['input'])})"
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list"}
+    return names.get(type(value), "mapping" if isinstance(value, dict) else "nothing")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

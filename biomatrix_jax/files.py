@@ -1,0 +1,86 @@
+"""Writing so that nothing half-written ever looks complete.
+
+Both context managers write beside the target and rename at the end: on the same file system the
+rename is atomic, so a reader sees the old state or the new one, never something in between.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from biomatrix_jax.errors import BadInput
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO]:
+    """Opens a temporary file that becomes `path` when the block ends without an exception."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.incomplete-", dir=path.parent)
+    try:
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """Yields a temporary directory that becomes `path` when the block ends without an exception.
+
+    Raises:
+      BadInput: `path` exists, is not an empty directory, and `overwrite` is false.
+    """
+    path = Path(path)
+    check_absent(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.incomplete-", dir=path.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        _swap_in(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
+    """Raises BadInput where writing to `path` would replace something without `overwrite`."""
+    path = Path(path)
+    if overwrite or not path.exists():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    raise BadInput(f"{path} exists already: choose another place, or pass --overwrite")
+
+
+def _swap_in(temporary: Path, path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        # The old directory steps aside first and is deleted last, so that a failed rename loses
+        # nothing.
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.replaced-", dir=path.parent))
+        os.replace(path, aside / "old")
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            os.replace(aside / "old", path)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.replace(temporary, path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
