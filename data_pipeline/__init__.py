@@ -1,0 +1,1 @@
+"""Offline data: corpora -> records -> instances of typed segments -> packed rows in shards."""

@@ -1,0 +1,1 @@
+"""Scripts that make the files shipped in biomatrix_jax/assets."""
