@@ -107,6 +107,7 @@ class ShardingRules:
     length: Axes = ("context",)
     act_embed: Axes = ()
     act_heads: Axes = ("tensor",)
+    kv_length: Axes = ()
     act_kv_heads: Axes = ("tensor",)
     act_ffn: Axes = ("tensor",)
     act_vocab: Axes = ("tensor",)

@@ -1,0 +1,28 @@
+"""Keys and values already computed, for generation one token at a time."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from biomatrix_jax.config import ModelConfig
+
+
+class Cache(NamedTuple):
+    """Slots for `S` tokens a row, filled from the left; slot and position need not agree.
+
+    Prompts of different lengths are padded on the right, so a row's slots can have holes. Segment
+    0 marks a slot that holds nothing to attend to.
+    """
+
+    k: jax.Array  # [L, B, S, K, H]
+    v: jax.Array  # [L, B, S, K, H]
+    segments: jax.Array  # int32 [B, S]
+    positions: jax.Array  # int32 [B, S]
+    used: jax.Array  # int32 [], slots filled in every row
+
+    @classmethod
+    def empty(cls, config: ModelConfig, batch: int, slots: int, dtype) -> "Cache":
+        shape = (config.layers, batch, slots, config.kv_heads, config.head_dim)
+        marks = jnp.zeros((batch, slots), jnp.int32)
+        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), marks, marks, jnp.int32(0))

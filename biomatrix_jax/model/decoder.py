@@ -1,0 +1,301 @@
+"""The Qwen3 decoder: RMSNorm, grouped-query attention with q/k norm, RoPE, SwiGLU, no biases.
+
+Shape letters: B batch, T query length, S key length, L layers, N heads, K key/value heads, H head
+dim, D embed, F feed-forward, V vocabulary. Reference for the function computed: `Qwen3ForCausalLM`
+of transformers. Every layer's parameters are stacked on axis 0 and the layers run by `lax.scan`, so
+that compile time and program size do not grow with depth.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from biomatrix_jax.config import ComputeConfig, ModelConfig
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.model.attention import attention_mask, reference_attention
+from biomatrix_jax.model.cache import Cache
+from biomatrix_jax.model.parameters import parameter
+
+# Pins an activation to the mesh: (array, its logical axes) -> array. The model does not know what a
+# mesh is; `biomatrix_jax.sharding` makes these.
+Constrain = Callable[[jax.Array, tuple[str, ...]], jax.Array]
+
+
+def unconstrained(x: jax.Array, axes: tuple[str, ...]) -> jax.Array:
+    return x
+
+
+class RMSNorm(nnx.Module):
+    """x / rms(x) * scale over the last axis, computed in float32."""
+
+    def __init__(self, shape, axes, eps: float, compute: ComputeConfig, rngs: nnx.Rngs):
+        self.scale = parameter(rngs, shape, axes, compute.param_dtype, init="ones")
+        self.eps = eps
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x32 = x.astype(jnp.float32)
+        x32 = x32 * jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + self.eps)
+        # Back to the activation type before the scale, as the original does: in bfloat16 the
+        # order decides the last bit.
+        return self.scale[...].astype(x.dtype) * x32.astype(x.dtype)
+
+
+def rotary_angles(positions_bt: jax.Array, head_dim: int, theta: float):
+    """cos and sin of RoPE's angles, float32 [B, T, 1, H/2] each."""
+    # With numpy, in the original's order of float32 operations: at position 30,000 a last-bit
+    # difference in a frequency turns the angle by a milliradian.
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    frequencies = np.float32(1) / np.float32(theta) ** exponents
+    angles = positions_bt[:, :, None, None].astype(jnp.float32) * frequencies
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(x_btnh: jax.Array, rotary) -> jax.Array:
+    """Applies RoPE in float32, pairing dimension i with i + H/2."""
+    cos, sin = rotary
+    first, second = jnp.split(x_btnh.astype(jnp.float32), 2, axis=-1)
+    rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return rotated.astype(x_btnh.dtype)
+
+
+class Attention(nnx.Module):
+    """Grouped-query attention with per-head q/k norm, all layers stacked."""
+
+    def __init__(self, config: ModelConfig, compute: ComputeConfig, rngs: nnx.Rngs):
+        L, D, H = config.layers, config.embed_dim, config.head_dim
+        N, K = config.heads, config.kv_heads
+        dtype = compute.param_dtype
+        kv_axes = ("layers", "kv_heads", "head_dim", "embed")
+        self.q = parameter(rngs, (L, N, H, D), ("layers", "heads", "head_dim", "embed"), dtype)
+        self.k = parameter(rngs, (L, K, H, D), kv_axes, dtype)
+        self.v = parameter(rngs, (L, K, H, D), kv_axes, dtype)
+        self.o = parameter(rngs, (L, D, N, H), ("layers", "embed", "heads", "head_dim"), dtype)
+        head_norm = ((L, H), ("layers", "head_norm"), config.norm_eps, compute, rngs)
+        self.q_norm = RMSNorm(*head_norm)
+        self.k_norm = RMSNorm(*head_norm)
+
+    def __call__(self, x_btd, rotary, mask_bts, constrain: Constrain, past=None):
+        """One layer's attention.
+
+        Args:
+          past: None, or (k [B, S, K, H], v [B, S, K, H], slot): what was computed before, into
+            which this call's keys and values are written from `slot` on.
+
+        Returns:
+          ([B, T, D], (k, v)) where k and v are [B, S, K, H], this call's included.
+        """
+        dtype = x_btd.dtype
+        q = jnp.einsum("btd,nhd->btnh", x_btd, self.q[...].astype(dtype))
+        k = jnp.einsum("btd,khd->btkh", x_btd, self.k[...].astype(dtype))
+        v = jnp.einsum("btd,khd->btkh", x_btd, self.v[...].astype(dtype))
+        q = constrain(q, ("batch", "length", "act_heads", "head_dim"))
+        q = rotate(self.q_norm(q), rotary)
+        k = rotate(self.k_norm(k), rotary)
+        if past is not None:
+            past_k, past_v, slot = past
+            k = jax.lax.dynamic_update_slice_in_dim(past_k, k.astype(past_k.dtype), slot, axis=1)
+            v = jax.lax.dynamic_update_slice_in_dim(past_v, v.astype(past_v.dtype), slot, axis=1)
+        # Every query needs the keys of the whole row: gathered where `length` is sharded.
+        k = constrain(k, ("batch", "kv_length", "act_kv_heads", "head_dim"))
+        v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
+        out = reference_attention(q, k.astype(dtype), v.astype(dtype), mask_bts)
+        out = jnp.einsum("btnh,dnh->btd", out, self.o[...].astype(dtype))
+        return out, (k, v)
+
+
+class FeedForward(nnx.Module):
+    """SwiGLU: down(silu(gate x) * up x), all layers stacked."""
+
+    def __init__(self, config: ModelConfig, compute: ComputeConfig, rngs: nnx.Rngs):
+        L, D, F = config.layers, config.embed_dim, config.ffn_dim
+        dtype = compute.param_dtype
+        self.gate = parameter(rngs, (L, F, D), ("layers", "ffn", "embed"), dtype)
+        self.up = parameter(rngs, (L, F, D), ("layers", "ffn", "embed"), dtype)
+        self.down = parameter(rngs, (L, D, F), ("layers", "embed", "ffn"), dtype)
+
+    def __call__(self, x_btd: jax.Array, constrain: Constrain) -> jax.Array:
+        gate = jnp.einsum("btd,fd->btf", x_btd, self.gate[...].astype(x_btd.dtype))
+        up = jnp.einsum("btd,fd->btf", x_btd, self.up[...].astype(x_btd.dtype))
+        hidden = constrain(jax.nn.silu(gate) * up, ("batch", "length", "act_ffn"))
+        return jnp.einsum("btf,df->btd", hidden, self.down[...].astype(x_btd.dtype))
+
+
+class Layer(nnx.Module):
+    """Pre-norm attention and feed-forward, each added to the residual stream."""
+
+    def __init__(self, config: ModelConfig, compute: ComputeConfig, rngs: nnx.Rngs):
+        norm = (
+            (config.layers, config.embed_dim), ("layers", "norm"), config.norm_eps, compute, rngs
+        )  # fmt: skip
+        self.attention_norm = RMSNorm(*norm)
+        self.attention = Attention(config, compute, rngs)
+        self.ffn_norm = RMSNorm(*norm)
+        self.ffn = FeedForward(config, compute, rngs)
+
+    def __call__(self, x_btd, rotary, mask_bts, constrain: Constrain, past=None):
+        attended, kv = self.attention(self.attention_norm(x_btd), rotary, mask_bts, constrain, past)
+        x_btd = x_btd + attended
+        x_btd = x_btd + self.ffn(self.ffn_norm(x_btd), constrain)
+        return constrain(x_btd, ("batch", "length", "act_embed")), kv
+
+
+class Table(nnx.Module):
+    """A [V, D] matrix: the input embedding, or the output head of an untied model."""
+
+    def __init__(self, config: ModelConfig, compute: ComputeConfig, rngs: nnx.Rngs):
+        shape = (config.vocab_size, config.embed_dim)
+        self.table = parameter(rngs, shape, ("vocab", "embed"), compute.param_dtype)
+
+
+REMAT_POLICIES = {
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}  # "none" keeps everything
+
+
+DEFAULT_COMPUTE = ComputeConfig()
+
+
+class Decoder(nnx.Module):
+    """Qwen3 over packed rows.
+
+    Args:
+      config: the architecture.
+      compute: dtypes, rematerialisation, loss chunking.
+      rngs: initial values; under `nnx.eval_shape` only shapes are made.
+      constrain: pins activations to a mesh; the default leaves them alone.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        compute: ComputeConfig = DEFAULT_COMPUTE,
+        *,
+        rngs: nnx.Rngs,
+        constrain: Constrain = unconstrained,
+    ):
+        self.config = config
+        self.compute = compute
+        self.constrain = constrain
+        self.embedding = Table(config, compute, rngs)
+        self.layers = Layer(config, compute, rngs)
+        self.final_norm = RMSNorm((config.embed_dim,), ("norm",), config.norm_eps, compute, rngs)
+        if not config.tied_embeddings:
+            self.head = Table(config, compute, rngs)
+
+    def __call__(
+        self,
+        tokens: jax.Array,
+        segment_ids: jax.Array | None = None,
+        positions: jax.Array | None = None,
+    ) -> jax.Array:
+        """Next-token logits.
+
+        Args:
+          tokens: int32 [B, T], each in [0, V).
+          segment_ids: int32 [B, T]; tokens attend within their own segment; 0 is padding. Segments
+            lie in one piece. None: each row is one segment.
+          positions: int32 [B, T], increasing within a segment. None: counted from each segment's
+            start.
+
+        Returns:
+          float32 [B, T, V].
+
+        Raises:
+          BadInput: a token id out of range. Inside `jax.jit` values are unknown: there such an id
+            gives NaN logits.
+        """
+        check_tokens(tokens, self.config.vocab_size)
+        return self.logits(self.hidden(tokens, segment_ids, positions))
+
+    def hidden(self, tokens, segment_ids=None, positions=None) -> jax.Array:
+        """The final-normed residual stream, [B, T, D] in the compute dtype. Arguments as above."""
+        if segment_ids is None:
+            segment_ids = jnp.ones_like(tokens)
+        if positions is None:
+            positions = segment_positions(segment_ids)
+        mask = attention_mask(segment_ids, positions, segment_ids, positions)
+        rotary = self._rotary(positions)
+        graphdef, stacked = nnx.split(self.layers)
+
+        def body(x, layer_state):
+            x, _ = nnx.merge(graphdef, layer_state)(x, rotary, mask, self.constrain)
+            return x, None
+
+        if self.compute.remat in REMAT_POLICIES:
+            policy = REMAT_POLICIES[self.compute.remat]
+            body = jax.checkpoint(body, policy=policy, prevent_cse=False)
+        x, _ = jax.lax.scan(body, self._embed(tokens), stacked)
+        return self.final_norm(x)
+
+    def logits(self, hidden_btd: jax.Array) -> jax.Array:
+        """[B, T, D] -> float32 [B, T, V], accumulated in float32."""
+        table = self.head_table.astype(hidden_btd.dtype)
+        logits = jnp.einsum("btd,vd->btv", hidden_btd, table, preferred_element_type=jnp.float32)
+        return self.constrain(logits, ("batch", "length", "act_vocab"))
+
+    @property
+    def head_table(self) -> jax.Array:
+        """[V, D]: the output head, which is the embedding in a tied model."""
+        owner = self.embedding if self.config.tied_embeddings else self.head
+        return owner.table[...]
+
+    def extend(
+        self, tokens: jax.Array, segment_ids: jax.Array, positions: jax.Array, cache: Cache
+    ) -> tuple[jax.Array, Cache]:
+        """Runs `tokens` after what `cache` holds; prefill and decoding are both this.
+
+        Args:
+          tokens: int32 [B, T].
+          segment_ids: int32 [B, T], 0 where a row has no token here (right padding).
+          positions: int32 [B, T], continuing each row.
+          cache: with at least T free slots; the caller counts.
+
+        Returns:
+          ([B, T, D] final-normed hidden states, the cache with these tokens in it).
+        """
+        write = jax.lax.dynamic_update_slice_in_dim
+        segments = write(cache.segments, segment_ids, cache.used, axis=1)
+        cached_positions = write(cache.positions, positions, cache.used, axis=1)
+        mask = attention_mask(segment_ids, positions, segments, cached_positions)
+        rotary = self._rotary(positions)
+        graphdef, stacked = nnx.split(self.layers)
+
+        def body(x, xs):
+            layer_state, k, v = xs
+            layer = nnx.merge(graphdef, layer_state)
+            return layer(x, rotary, mask, self.constrain, past=(k, v, cache.used))
+
+        x, (k, v) = jax.lax.scan(body, self._embed(tokens), (stacked, cache.k, cache.v))
+        used = cache.used + tokens.shape[1]
+        return self.final_norm(x), Cache(k, v, segments, cached_positions, used)
+
+    def _embed(self, tokens: jax.Array) -> jax.Array:
+        x = jnp.take(self.embedding.table[...], tokens, axis=0).astype(self.compute.dtype)
+        return self.constrain(x, ("batch", "length", "act_embed"))
+
+    def _rotary(self, positions: jax.Array):
+        return rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
+
+
+def check_tokens(tokens: jax.Array, vocab_size: int) -> None:
+    """Raises BadInput for the first id outside [0, vocab_size), where values are known."""
+    if isinstance(tokens, jax.core.Tracer):
+        return
+    bad = np.argwhere((np.asarray(tokens) < 0) | (np.asarray(tokens) >= vocab_size))
+    if len(bad):
+        row, column = bad[0]
+        raise BadInput(
+            f"token id {int(tokens[row, column])} at row {row}, position {column} is outside the "
+            f"model's vocabulary of {vocab_size}: was it made with another tokenizer?"
+        )
+
+
+def segment_positions(segment_ids: jax.Array) -> jax.Array:
+    """int32 [B, T] -> int32 [B, T]: each token's distance from the start of its segment."""
+    index = jnp.arange(segment_ids.shape[1], dtype=jnp.int32)[None]
+    starts = jnp.pad(segment_ids[:, 1:] != segment_ids[:, :-1], ((0, 0), (1, 0)))
+    return index - jax.lax.cummax(jnp.where(starts, index, 0), axis=1)
