@@ -1,0 +1,165 @@
+"""The `biomatrix` command: one thin function a subcommand, imports inside so that --help is quick."""
+
+import errno
+import sys
+from pathlib import Path
+
+import click
+
+from biomatrix_jax.errors import BadInput
+
+# A path that is missing, forbidden or of the wrong kind is the caller's to mend, like bad input.
+_CALLERS_FAULT = {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EROFS}
+
+
+def main() -> None:
+    """Runs the command line; exit status 2 and one line on standard error for bad input."""
+    try:
+        biomatrix(prog_name="biomatrix")
+    except BadInput as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _CALLERS_FAULT else 1)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"biomatrix: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+_path = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="biomatrix-jax", prog_name="biomatrix")
+def biomatrix():
+    """BioMatrix in JAX: one decoder for text, molecules and proteins, in sequence and in 3D."""
+
+
+@biomatrix.command()
+@click.option("--out", type=_path, default=Path("quickstart"), show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier quickstart in OUT.")
+def quickstart(out, overwrite):
+    """The main job, small, on real input, with pictures: OUT/report.html."""
+    from biomatrix_jax.quickstart.run import quickstart
+
+    quickstart(out, overwrite=overwrite)
+
+
+@biomatrix.group()
+def data():
+    """Packed rows: build them from corpora, look at what is in them."""
+
+
+@data.command("build")
+@click.argument("recipe", type=_path)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option("--out", type=_path, required=True)
+@click.option("--overwrite", is_flag=True, help="Replace OUT.")
+def data_build(recipe, overrides, out, overwrite):
+    """Corpora named in RECIPE -> packed shards and a manifest in OUT."""
+    from data_pipeline.build import build_from_file
+
+    build_from_file(recipe, out, overrides, overwrite=overwrite)
+
+
+@data.command("inspect")
+@click.argument("directory", type=_path)
+@click.option("--rows", default=2, show_default=True, help="Rows of each source to show decoded.")
+@click.option("--json", "as_json", is_flag=True, help="Statistics as JSON.")
+def data_inspect(directory, rows, as_json):
+    """What is in the shards of DIRECTORY: checked, counted and decoded."""
+    from data_pipeline.inspect import inspect
+
+    click.echo(inspect(directory, rows=rows, as_json=as_json))
+
+
+@biomatrix.command()
+@click.argument("config", type=_path)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option("--out", type=_path, required=True, help="The run's directory; resumed if it exists.")
+@click.option(
+    "--cpu-devices", type=click.IntRange(1), help="Simulate this many devices on the CPU."
+)
+def train(config, overrides, out, cpu_devices):
+    """Pretraining or instruction tuning as CONFIG says; starting again resumes by itself."""
+    from biomatrix_jax.config import load
+
+    run = load(config, overrides)
+    if cpu_devices:
+        from biomatrix_jax.sharding.mesh import simulate_cpu_devices
+
+        simulate_cpu_devices(cpu_devices)
+    from biomatrix_jax.train.loop import train
+
+    train(run, out)
+
+
+@biomatrix.group()
+def convert():
+    """Weights between Hugging Face directories and our checkpoints, bit for bit."""
+
+
+_overwrite = click.option("--overwrite", is_flag=True, help="Replace DST.")
+
+
+@convert.command("from-hf")
+@click.argument("src", type=_path)
+@click.argument("dst", type=_path)
+@_overwrite
+def convert_from_hf(src, dst, overwrite):
+    """Hugging Face directory SRC -> our checkpoint DST."""
+    from biomatrix_jax.convert.importer import from_hf
+
+    from_hf(src, dst, overwrite=overwrite)
+
+
+@convert.command("to-hf")
+@click.argument("src", type=_path)
+@click.argument("dst", type=_path)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Cast to.")
+@click.option("--shard-size", default="5GB", show_default=True, help="Largest weight file.")
+@_overwrite
+def convert_to_hf(src, dst, dtype, shard_size, overwrite):
+    """Our checkpoint or run SRC -> Hugging Face directory DST."""
+    from biomatrix_jax.convert.exporter import to_hf
+
+    to_hf(src, dst, dtype=dtype, shard_size=shard_size, overwrite=overwrite)
+
+
+@convert.command("verify")
+@click.argument("a", type=_path)
+@click.argument("b", type=_path)
+@click.option("--tol", type=float, help="Largest absolute difference allowed; default: bitwise.")
+@click.option("--json", "as_json", is_flag=True)
+def convert_verify(a, b, tol, as_json):
+    """Compares the weights of any two of: Hugging Face directory, our checkpoint."""
+    from biomatrix_jax.convert.verify import verify
+
+    report = verify(a, b, tol=tol)
+    click.echo(report.to_json() if as_json else report.text())
+    sys.exit(0 if report.equal else 1)
+
+
+@biomatrix.command()
+@click.argument("checkpoint", type=_path)
+@click.option("--prompt", help="Text, control tokens spelled out where wanted.")
+@click.option("--start", help="Open a segment instead: smiles, selfies, molecule_3d, ...")
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--temperature", default=1.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", default=1.0, show_default=True)
+@click.option("--max-tokens", default=256, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a generation.")
+def generate(checkpoint, as_json, **options):
+    """Text, molecules and proteins from CHECKPOINT (ours, or a Hugging Face directory)."""
+    from biomatrix_jax.generate.generate import run
+
+    for line in run(checkpoint, as_json=as_json, **options):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    main()
