@@ -1,0 +1,69 @@
+"""Why a molecule cannot become tokens, or tokens a molecule; every error names the molecule."""
+
+from biomatrix_jax.errors import BadInput
+
+
+class MoleculeError(BadInput):
+    """A molecule, or a molecule's string, that the tokenizer cannot take.
+
+    Attributes:
+      molecule: the molecule's own name, else its SMILES, or the string that was to be decoded.
+      problem: what is wrong with it and what to do.
+    """
+
+    def __init__(self, molecule: str, problem: str):
+        molecule = " ".join(molecule.split())
+        super().__init__(
+            f"{molecule if len(molecule) <= 120 else molecule[:117] + '...'}: {problem}"
+        )
+        self.molecule = molecule
+        self.problem = problem
+
+    def __reduce__(self):
+        # The default would call the class with the finished message alone; worker processes send
+        # these errors back pickled.
+        return type(self), (self.molecule, self.problem)
+
+
+class UnusableMolecule(MoleculeError):
+    """No molecule at all, or one that RDKit has not sanitized or refuses."""
+
+
+class ImplicitHydrogens(MoleculeError):
+    """Hydrogens without an atom of their own, hence without coordinates."""
+
+
+class NoConformer(MoleculeError):
+    """No conformer, only a 2D depiction, or coordinates that are not finite."""
+
+
+class SeveralFragments(MoleculeError):
+    """More than one connected component: no frame leads from one to the other."""
+
+
+class TooFewAtoms(MoleculeError):
+    """Fewer atoms than the published tokenizer encodes."""
+
+
+class FocalAtomZero(MoleculeError):
+    """An atom beyond index 2 bonded, among earlier atoms, to atom 0 alone: it has no frame."""
+
+
+class CollinearReferences(MoleculeError):
+    """No frame: a focal atom and its references on one line, or atoms that coincide."""
+
+
+class NotSelfies(MoleculeError):
+    """SELFIES cannot express the molecule, or the string is not SELFIES."""
+
+
+class TokenOutside(MoleculeError):
+    """A token that is not `[SELFIES code]`, or whose code the codebook does not have."""
+
+
+class MisplacedCode(MoleculeError):
+    """A code on a token that places no atom, or -1 on one that does."""
+
+
+class NoForceField(MoleculeError):
+    """MMFF has no parameters for the molecule."""

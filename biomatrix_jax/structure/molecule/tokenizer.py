@@ -1,0 +1,134 @@
+"""Molecules with coordinates to `[SELFIES code]` strings and back (MolStrucTok)."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rdkit import Chem
+
+from biomatrix_jax.structure.molecule import vqvae, weights
+from biomatrix_jax.structure.molecule.conformers import Described, describe_molecules
+from biomatrix_jax.structure.molecule.descriptors import degenerate, rebuild, reference_atoms
+from biomatrix_jax.structure.molecule.errors import (
+    CollinearReferences,
+    MoleculeError,
+    NoForceField,
+    TokenOutside,
+)
+from biomatrix_jax.structure.molecule.serialization import bond_matrix, build, join
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """A molecule as tokens. `codes` and `order` have one entry per atom, in string order."""
+
+    codes: np.ndarray  # int32 [atoms], in 0 .. codebook size - 1
+    struct_selfies: str  # "[C 42][Branch1 -1][C -1][H 3]..."
+    order: np.ndarray  # int32 [atoms]: index of the atom in the molecule that was encoded
+
+
+class MoleculeTokenizer:
+    """A codebook of local atom geometries with its encoder and decoder.
+
+    Molecules come in with explicit hydrogens and one 3D conformer; a molecule that cannot be
+    expressed raises a subclass of `MoleculeError`, which names it.
+    """
+
+    def __init__(self, config: vqvae.VQVAEConfig, tree: vqvae.Weights):
+        self.config = config
+        self.weights = jax.tree.map(jnp.asarray, tree)
+        self._table = vqvae.code_table(tree)
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike) -> "MoleculeTokenizer":
+        """Reads a directory that `save` wrote: config.json and model.safetensors.
+
+        Raises:
+          BadInput: a file is missing or damaged, or the tensors do not fit the configuration.
+        """
+        return cls(*weights.read(path))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the directory that `from_pretrained` reads; `path` must not exist, or be empty."""
+        weights.write(path, self.config, self.weights)
+
+    def encode(self, mol: Chem.Mol) -> Encoding:
+        """The tokens of one molecule's first conformer.
+
+        Raises:
+          MoleculeError: a subclass says what keeps the molecule from being encoded.
+        """
+        [result] = self.encode_batch([mol])
+        if isinstance(result, MoleculeError):
+            raise result
+        return result
+
+    def encode_batch(self, mols: Sequence[Chem.Mol]) -> list[Encoding | MoleculeError]:
+        """The tokens of each molecule; one that fails gives its error and the others go on.
+
+        Codes equal those of `encode` one molecule at a time, bit for bit.
+        """
+        results = describe_molecules(mols)
+        described = [item for item in results if isinstance(item, Described)]
+        if not described:
+            return results
+        codes = vqvae.encode(self.weights, np.concatenate([item.descriptors for item in described]))
+        ends = np.cumsum([len(item.descriptors) for item in described])
+        per_molecule = iter(np.split(codes, ends[:-1]))
+        return [
+            self._encoding(item, next(per_molecule)) if isinstance(item, Described) else item
+            for item in results
+        ]
+
+    def decode(self, struct_selfies: str, mmff: bool = False) -> Chem.Mol:
+        """The molecule that a string spells, its atoms in string order, with one conformer.
+
+        Atom 0 is at the origin, atom 1 on +x, atom 2 in the xy plane (angstrom). The string decides
+        the hydrogens: those it spells have coordinates, the others stay implicit. Stereo labels are
+        not assigned; `Chem.AssignStereochemistryFrom3D` reads them off the conformer.
+
+        Args:
+          struct_selfies: tokens `[SELFIES code]` one after another.
+          mmff: relax the rebuilt coordinates with the MMFF94 force field.
+
+        Raises:
+          MoleculeError: the string is malformed, has a code outside the codebook, spells no
+            molecule that RDKit accepts, or gives an undefined frame; MMFF lacks parameters.
+        """
+        mol, codes = build(struct_selfies)
+        outside = codes[codes >= len(self._table)]
+        if outside.size:
+            raise TokenOutside(
+                struct_selfies, f"code {outside[0]} is not among the {len(self._table)} codes"
+            )
+        references = reference_atoms(bond_matrix(mol), struct_selfies)
+        positions = rebuild(self._table[codes], references)
+        faults = np.flatnonzero(degenerate(positions, references))
+        if faults.size:
+            raise CollinearReferences(
+                struct_selfies,
+                f"atom {faults[0]} gets no frame: the codes before it put its focal and reference "
+                "atoms on one line or one place",
+            )
+        conformer = Chem.Conformer(mol.GetNumAtoms())
+        conformer.SetPositions(positions)
+        mol.AddConformer(conformer)
+        if mmff:
+            _relax(mol, struct_selfies)
+        return mol
+
+    def _encoding(self, item: Described, codes: np.ndarray) -> Encoding:
+        return Encoding(codes, join(item.line, codes), item.line.order)
+
+
+def _relax(mol: Chem.Mol, name: str) -> None:
+    from rdkit import rdBase
+    from rdkit.Chem import rdForceFieldHelpers
+
+    with rdBase.BlockLogs():
+        # 1 means that 200 steps did not converge; the coordinates are still the better ones.
+        if rdForceFieldHelpers.MMFFOptimizeMolecule(mol) == -1:
+            raise NoForceField(name, "MMFF has no parameters for it: decode without MMFF")

@@ -1,0 +1,146 @@
+"""The network of the molecule tokenizer: descriptors -> latent -> nearest code -> descriptors.
+
+The encoder and each of the four decoder heads is a perceptron Linear, BatchNorm, ReLU, Linear,
+BatchNorm, ReLU, Linear. The defaults have the shapes of the released MolStrucTok. Weights are a
+tree of dictionaries, linear layers stored [out, in].
+
+One tree holds what the optimizer trains and what it does not (running statistics, codebook), so
+that there is one thing to save; nothing below lets a gradient reach the latter.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from biomatrix_jax.errors import BadInput
+
+Weights = dict[str, Any]
+
+HEADS = {"length": 1, "angle": 1, "torsion": 1, "sign": 3}  # name: outputs
+NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class VQVAEConfig:
+    """Sizes of the network; the defaults are those of the released weights."""
+
+    codes: int = 512
+    hidden: int = 64
+    latent: int = 64
+
+    def __post_init__(self):
+        if min(self.codes, self.hidden, self.latent) < 1:
+            raise BadInput(f"codes, hidden and latent must be positive, not {self}")
+
+
+def init(config: VQVAEConfig, key: jax.Array) -> Weights:
+    """Fresh weights: Xavier-uniform linear layers, neutral norms, a codebook near zero."""
+    encoder_key, codebook_key, *head_keys = jax.random.split(key, 2 + len(HEADS))
+    bound = 1 / config.codes
+    shape = (config.codes, config.latent)
+    return {
+        "encoder": _init_perceptron(encoder_key, 4, config.hidden, config.latent),
+        "codebook": jax.random.uniform(codebook_key, shape, minval=-bound, maxval=bound),
+        "heads": {
+            name: _init_perceptron(head_key, config.latent, config.hidden, outputs)
+            for head_key, (name, outputs) in zip(head_keys, HEADS.items(), strict=True)
+        },
+    }
+
+
+def features(descriptors_n4: np.ndarray) -> np.ndarray:
+    """What the encoder sees: log(1 + r), theta / pi, |phi| / pi, sign; float32 [n, 4]."""
+    r, theta, phi, sign = np.asarray(descriptors_n4, np.float32).T
+    pi = np.float32(np.pi)
+    return np.stack([np.log(r + np.float32(1)), theta / pi, phi / pi, sign], axis=1)
+
+
+def perceptron(weights: Weights, x_nf: jax.Array, train: bool = False) -> tuple[jax.Array, Weights]:
+    """One perceptron.
+
+    Args:
+      weights: its branch of the tree.
+      x_nf: float32 [rows, inputs].
+      train: normalise with the statistics of these rows instead of the running ones.
+
+    Returns:
+      float32 [rows, outputs], and the statistics of these rows: {norm: {mean, variance}}, empty
+      unless `train`.
+    """
+    statistics = {}
+    for i in (0, 1):
+        x_nf = _linear(weights[f"linear_{i}"], x_nf)
+        norm = weights[f"norm_{i}"]
+        mean, variance = norm["mean"], norm["variance"]
+        if train:
+            mean, variance = jnp.mean(x_nf, axis=0), jnp.var(x_nf, axis=0)
+            statistics[f"norm_{i}"] = lax.stop_gradient({"mean": mean, "variance": variance})
+        scale = norm["scale"] * lax.rsqrt(variance + NORM_EPS)
+        x_nf = jax.nn.relu((x_nf - mean) * scale + norm["bias"])
+    return _linear(weights["linear_2"], x_nf), statistics
+
+
+def nearest_codes(latents_nc: jax.Array, codebook_kc: jax.Array) -> jax.Array:
+    """Index of the codebook row closest to each latent, the lower one on ties; int32 [n]."""
+    squared = jnp.sum(latents_nc**2, axis=1, keepdims=True) + jnp.sum(codebook_kc**2, axis=1)
+    dot = jnp.matmul(latents_nc, codebook_kc.T, precision=lax.Precision.HIGHEST)
+    return jnp.argmin(squared - 2 * dot, axis=1).astype(jnp.int32)
+
+
+# Rows per call of the compiled encoder. One shape means one compilation, and that an atom's code
+# cannot depend on how many others were encoded with it.
+_ROWS = 256
+
+
+def encode(weights: Weights, descriptors_n4: np.ndarray) -> np.ndarray:
+    """The code of each atom, int32 [n], from float [n, 4] descriptors (angstrom, radian)."""
+    x_nf = features(descriptors_n4)
+    padded = np.zeros((-(-len(x_nf) // _ROWS) * _ROWS, 4), np.float32)
+    padded[: len(x_nf)] = x_nf
+    # All chunks are dispatched before the first result is waited for.
+    chunks = [_encode_rows(weights, chunk) for chunk in padded.reshape(-1, _ROWS, 4)]
+    return np.concatenate([np.zeros(0, np.int32), *map(np.asarray, chunks)])[: len(x_nf)]
+
+
+@jax.jit
+def _encode_rows(weights: Weights, x_nf: jax.Array) -> jax.Array:
+    latents, _ = perceptron(weights["encoder"], x_nf)
+    return nearest_codes(latents, weights["codebook"])
+
+
+def code_table(weights: Weights) -> np.ndarray:
+    """What every code decodes to: float32 [codes, 4], r (angstrom), theta, |phi| (radian), sign.
+
+    The decoder sees an atom's code and nothing else, so this table is the whole decoder.
+    """
+    length, angle, torsion, sign = (np.asarray(out) for out in _decode_codebook(weights))
+    pi = np.float32(np.pi)
+    columns = np.exp(length) - np.float32(1), angle * pi, torsion * pi
+    signs = np.argmax(sign, axis=1).astype(np.float32) - 1
+    return np.concatenate([*columns, signs[:, None]], axis=1)
+
+
+@jax.jit
+def _decode_codebook(weights: Weights) -> list[jax.Array]:
+    return [perceptron(weights["heads"][name], weights["codebook"])[0] for name in HEADS]
+
+
+def _linear(layer: Weights, x_nf: jax.Array) -> jax.Array:
+    return jnp.matmul(x_nf, layer["weight"].T, precision=lax.Precision.HIGHEST) + layer["bias"]
+
+
+def _init_perceptron(key: jax.Array, inputs: int, hidden: int, outputs: int) -> Weights:
+    xavier = jax.nn.initializers.xavier_uniform(in_axis=-1, out_axis=-2)
+    shapes = (hidden, inputs), (hidden, hidden), (outputs, hidden)
+    weights: Weights = {
+        f"linear_{i}": {"weight": xavier(layer_key, shapes[i]), "bias": jnp.zeros(shapes[i][0])}
+        for i, layer_key in enumerate(jax.random.split(key, 3))
+    }
+    for i in (0, 1):
+        zeros, ones = jnp.zeros(hidden), jnp.ones(hidden)
+        weights[f"norm_{i}"] = {"scale": ones, "bias": zeros, "mean": zeros, "variance": ones}
+    return weights
