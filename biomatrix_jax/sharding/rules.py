@@ -1,0 +1,127 @@
+"""The rule table applied: logical axes of an array -> where its pieces lie on a mesh.
+
+Parameters and activations name their dimensions ("embed", "batch"); `ShardingRules` says over which
+mesh axes each name is split. Everything that would be wrong or refused late by the compiler is
+refused here, with the names that the configuration uses.
+"""
+
+import math
+from typing import Any
+
+import jax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from biomatrix_jax.config import ShardingRules
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.model.decoder import Constrain
+
+LogicalAxes = tuple[str, ...]
+
+
+def spec(rules: ShardingRules, axes: LogicalAxes, mesh: Mesh | None = None) -> PartitionSpec:
+    """The PartitionSpec of an array whose dimensions have the logical names `axes`.
+
+    Args:
+      mesh: where given, its axes must include every one that the rules name.
+
+    Raises:
+      BadInput: a logical axis without a rule, a mesh axis that does not exist, or one mesh axis
+        splitting two dimensions of the array.
+    """
+    taken: dict[str, str] = {}
+    for logical in axes:
+        for mesh_axis in _rule(rules, logical):
+            if mesh is not None and mesh_axis not in mesh.shape:
+                raise BadInput(
+                    f"rules.{logical} names the mesh axis {mesh_axis}, which does not exist: "
+                    f"the mesh has {', '.join(mesh.shape)}"
+                )
+            if mesh_axis in taken:
+                raise BadInput(
+                    f"rules.{taken[mesh_axis]} and rules.{logical} both use the mesh axis "
+                    f"{mesh_axis}, but one array has both ({', '.join(axes)}): give it to one only"
+                )
+            taken[mesh_axis] = logical
+    return PartitionSpec(*(_rule(rules, logical) or None for logical in axes))
+
+
+def shardings(mesh: Mesh, rules: ShardingRules, tree_of_axes: Any) -> Any:
+    """A NamedSharding for each tuple of logical axes in a tree, in the tree's structure."""
+    return jax.tree.map(
+        lambda axes: NamedSharding(mesh, spec(rules, axes, mesh)),
+        tree_of_axes,
+        is_leaf=_is_axes,
+    )
+
+
+def parameter_shardings(mesh: Mesh, rules: ShardingRules, state: nnx.State) -> nnx.State:
+    """The NamedSharding of each parameter of `state`, in its tree structure.
+
+    Args:
+      state: `nnx.state(model, nnx.Param)`; shapes are enough (`nnx.eval_shape`).
+
+    Raises:
+      BadInput: as `spec`; also a dimension that its mesh axes do not divide, with its parameter.
+    """
+
+    def one(path, variable):
+        axes = variable.get_metadata()["axes"]
+        name = ".".join(str(getattr(key, "key", key)) for key in path)
+        check_divides(mesh, rules, f"parameter {name}", variable.get_value().shape, axes)
+        return variable.replace(NamedSharding(mesh, spec(rules, axes, mesh)))
+
+    return jax.tree_util.tree_map_with_path(
+        one, state, is_leaf=lambda node: isinstance(node, nnx.Variable)
+    )
+
+
+def check_divides(
+    mesh: Mesh, rules: ShardingRules, what: str, shape: tuple[int, ...], axes: LogicalAxes
+) -> None:
+    """Raises BadInput, naming `what`, for a dimension that its mesh axes do not divide."""
+    spec(rules, axes, mesh)  # the rules themselves first
+    for size, logical in zip(shape, axes, strict=True):
+        used = {axis: mesh.shape[axis] for axis in _rule(rules, logical)}
+        if size % math.prod(used.values()):
+            split = " x ".join(f"{axis}={count}" for axis, count in used.items() if count > 1)
+            raise BadInput(
+                f"{what}: its dimension {logical} of {size} is not a multiple of the mesh's "
+                f"{split}, over which rules.{logical} splits it: change the mesh or the rule"
+            )
+
+
+def check_batch(mesh: Mesh, rules: ShardingRules, rows: int, length: int) -> None:
+    """Raises BadInput where a batch of `rows` rows of `length` tokens does not divide the mesh."""
+    what = f"a batch of {rows} rows of {length} tokens (data.batch_rows, data.row_length)"
+    check_divides(mesh, rules, what, (rows, length), ("batch", "length"))
+
+
+def batch_sharding(mesh: Mesh, rules: ShardingRules) -> NamedSharding:
+    """Of the [B, T] arrays that a step takes."""
+    return NamedSharding(mesh, spec(rules, ("batch", "length"), mesh))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def constrain(mesh: Mesh, rules: ShardingRules) -> Constrain:
+    """What `Decoder` calls to pin an activation to the mesh. Raises as `check_divides`."""
+
+    def pin(x: jax.Array, axes: LogicalAxes) -> jax.Array:
+        check_divides(mesh, rules, f"activation ({', '.join(axes)})", x.shape, axes)
+        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec(rules, axes, mesh)))
+
+    return pin
+
+
+def _rule(rules: ShardingRules, logical: str) -> tuple[str, ...]:
+    try:
+        return getattr(rules, logical)
+    except AttributeError:
+        raise BadInput(f"no sharding rule for the logical axis {logical}") from None
+
+
+def _is_axes(node: Any) -> bool:
+    return isinstance(node, tuple) and all(isinstance(name, str) for name in node)

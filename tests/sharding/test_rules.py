@@ -1,0 +1,96 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+from jax.sharding import PartitionSpec as P
+
+from biomatrix_jax.config import MeshConfig, ModelConfig, ShardingRules
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.model import Decoder
+from biomatrix_jax.sharding import constrain, make_mesh, parameter_shardings, shardings, spec
+from biomatrix_jax.sharding.rules import batch_sharding, check_batch
+
+RULES = ShardingRules()
+MODEL = ModelConfig(
+    vocab_size=64, embed_dim=32, layers=2, heads=4, kv_heads=2, head_dim=16, ffn_dim=48
+)
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return make_mesh(MeshConfig(fsdp=4, tensor=2))
+
+
+def parameters(model=MODEL):
+    return nnx.state(nnx.eval_shape(lambda: Decoder(model, rngs=nnx.Rngs(0))), nnx.Param)
+
+
+def test_spec_follows_the_table():
+    assert spec(RULES, ("layers", "heads", "head_dim", "embed")) == P(
+        None, ("tensor",), None, ("fsdp",)
+    )
+    assert spec(RULES, ("batch", "length")) == P(("slice", "data", "fsdp"), ("context",))
+
+
+def test_a_mesh_axis_used_twice_names_both_logical_axes():
+    rules = dataclasses.replace(RULES, embed=("fsdp", "tensor"))
+    with pytest.raises(BadInput, match=r"rules.ffn and rules.embed both use the mesh axis tensor"):
+        spec(rules, ("layers", "ffn", "embed"))
+
+
+def test_an_unknown_mesh_axis_is_named(mesh):
+    rules = dataclasses.replace(RULES, vocab=("model",))
+    with pytest.raises(BadInput, match=r"rules.vocab names the mesh axis model.*fsdp, context"):
+        parameter_shardings(mesh, rules, parameters())
+
+
+def test_a_logical_axis_without_a_rule_is_named():
+    with pytest.raises(BadInput, match="logical axis experts"):
+        spec(RULES, ("experts", "embed"))
+
+
+def test_parameter_shardings_keep_the_tree(mesh):
+    state = parameters()
+    placed = parameter_shardings(mesh, RULES, state)
+    assert jax.tree.structure(placed) == jax.tree.structure(state)
+    pieces = jax.tree.map(lambda s, x: s.shard_shape(x.shape), placed, state)
+    assert pieces.layers.attention.q.get_value() == (2, 2, 16, 8)
+    assert pieces.layers.ffn.down.get_value() == (2, 8, 24)
+    assert pieces.embedding.table.get_value() == (32, 8)
+    assert pieces.layers.attention_norm.scale.get_value() == (2, 32)
+
+
+def test_shardings_of_a_tree_of_axes(mesh):
+    placed = shardings(mesh, RULES, {"table": ("vocab", "embed"), "scale": ("norm",)})
+    assert placed["table"].spec == P(("tensor",), ("fsdp",))
+    assert placed["scale"].is_fully_replicated
+
+
+def test_a_dimension_that_does_not_divide_names_the_parameter():
+    mesh = make_mesh(MeshConfig(fsdp=2, tensor=4))
+    with pytest.raises(BadInput, match=r"layers.attention.k: .*kv_heads of 2 .*tensor=4"):
+        parameter_shardings(mesh, RULES, parameters())
+    rules = dataclasses.replace(RULES, kv_heads=(), act_kv_heads=())
+    parameter_shardings(mesh, rules, parameters())  # and the way out that the message names
+
+
+def test_a_batch_must_divide_the_mesh(mesh):
+    check_batch(mesh, RULES, 8, 30)
+    with pytest.raises(BadInput, match=r"6 rows of 30 tokens .*dimension batch of 6 .*fsdp=4"):
+        check_batch(mesh, RULES, 6, 30)
+    with pytest.raises(BadInput, match=r"dimension length of 30 .*context=4"):
+        check_batch(make_mesh(MeshConfig(context=4)), RULES, 8, 30)
+
+
+def test_constrain_places_an_activation(mesh):
+    pin = constrain(mesh, RULES)
+    x = jax.jit(lambda: pin(jnp.zeros((8, 4, 6)), ("batch", "length", "act_heads")))()
+    assert x.sharding.shard_shape(x.shape) == (2, 4, 3)
+    assert batch_sharding(mesh, RULES).shard_shape((8, 4)) == (2, 4)
+
+
+def test_constrain_refuses_what_does_not_divide(mesh):
+    with pytest.raises(BadInput, match=r"dimension act_heads of 5 .*tensor=2"):
+        constrain(mesh, RULES)(jnp.zeros((8, 5)), ("batch", "act_heads"))
