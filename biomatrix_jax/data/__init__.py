@@ -1,0 +1,1 @@
+"""Training-time input: packed rows, the manifest that describes them, and the loader."""

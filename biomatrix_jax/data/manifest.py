@@ -1,0 +1,169 @@
+"""What a data directory holds: `manifest.json`, read strictly and written last.
+
+    DIR/manifest.json               this module
+    DIR/tokenizer/                  the tokenizer the ids belong to, file for file
+    DIR/shards/<source>-00000.arrayrecord    packed rows (see `rows`), at most 4,096 in each
+
+A directory without a manifest is no data directory: whatever interrupted its making, nothing in it
+can be mistaken for complete.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from biomatrix_jax.config import from_dict
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import atomic_file
+
+SCHEMA_VERSION = 1
+FILE = "manifest.json"
+TOKENIZER = "tokenizer"
+SHARDS = "shards"
+
+
+@dataclass(frozen=True)
+class VocabularyEntry:
+    size: int  # every token id is below it
+    files: dict[str, str]  # name in tokenizer/ -> sha256
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """One source: what came in, what was dropped, what lies in its rows."""
+
+    name: str
+    records: int  # read
+    used: int  # of them, those that gave at least one instance
+    dropped: dict[str, int]  # reason -> records that gave none
+    instances: int
+    cut: int  # instances longer than a row, packed as several documents
+    documents: int
+    tokens: dict[str, int]  # modality -> tokens; end-of-document tokens count with what they end
+    rows: int
+
+    def __post_init__(self):
+        if self.records != self.used + sum(self.dropped.values()):
+            raise BadInput(f"source {self.name}: records do not add up to used and dropped ones")
+
+    @property
+    def total_tokens(self) -> int:
+        return sum(self.tokens.values())
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    path: str  # relative to the directory
+    source: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Packing:
+    algorithm: str
+    window_tokens: int  # documents are planned together in windows of about so many tokens
+
+
+@dataclass(frozen=True)
+class Manifest:
+    schema_version: int
+    row_length: int  # tokens
+    seed: int
+    vocabulary: VocabularyEntry
+    packing: Packing
+    sources: tuple[SourceEntry, ...]  # a row's source ids index it
+    shards: tuple[ShardEntry, ...]
+    versions: dict[str, str]  # package -> version that built the rows
+
+    def __post_init__(self):
+        rows = {source.name: source.rows for source in self.sources}
+        if len(rows) < len(self.sources):
+            raise BadInput("two sources of one name")
+        for shard in self.shards:
+            if shard.source not in rows:
+                raise BadInput(f"{shard.path} belongs to {shard.source}, which is no source")
+            rows[shard.source] -= shard.rows
+        if any(rows.values()):
+            name = next(name for name, left in rows.items() if left)
+            raise BadInput(f"the shards of source {name} do not hold its number of rows")
+
+    @property
+    def rows(self) -> int:
+        return sum(source.rows for source in self.sources)
+
+    @property
+    def fill(self) -> float:
+        """The part of all row positions that hold a token."""
+        return sum(source.total_tokens for source in self.sources) / (self.rows * self.row_length)
+
+
+def write(manifest: Manifest, directory: Path) -> None:
+    with atomic_file(directory / FILE, "w") as file:
+        json.dump(dataclasses.asdict(manifest), file, indent=1)
+        file.write("\n")
+
+
+def read(directory: str | os.PathLike) -> Manifest:
+    """The manifest of a data directory; looks that its files are there and of the right size.
+
+    Raises:
+      BadInput: no manifest, one that is cut short or of an unknown schema, a value of a wrong type,
+        counts that do not add up, or a shard or tokenizer file that is missing or of another size.
+    """
+    directory = Path(directory)
+    path = directory / FILE
+    if not path.is_file():
+        raise BadInput(
+            f"{directory}: no {FILE}, so no finished data: make it with `biomatrix data build`"
+        )
+    try:
+        tree = json.loads(path.read_bytes())
+        version = tree["schema_version"]
+    except (ValueError, TypeError, KeyError):
+        raise BadInput(f"{path}: cut short or no manifest: build the data again") from None
+    if version != SCHEMA_VERSION:
+        raise BadInput(
+            f"{path}: schema_version {version!r}, this release reads {SCHEMA_VERSION}: "
+            "build the data again, or use the release that built it"
+        )
+    manifest = from_dict(Manifest, tree, str(path))
+    if found := differences(manifest, directory, checksums=False):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise BadInput(f"{found[0]}{more}: build the data again, or copy it whole")
+    return manifest
+
+
+def differences(manifest: Manifest, directory: Path, checksums: bool) -> list[str]:
+    """Where the files differ from the manifest, one line for each; empty if nowhere.
+
+    Args:
+      checksums: read every byte and compare SHA-256, rather than sizes alone.
+    """
+    found = []
+    for shard in manifest.shards:
+        path = directory / shard.path
+        if path.is_file() and (size := path.stat().st_size) != shard.bytes:
+            found.append(f"{path} has {size} bytes, {shard.bytes} in the manifest")
+        else:
+            found += _difference(path, shard.sha256 if checksums else None)
+    for name, digest in manifest.vocabulary.files.items():
+        found += _difference(directory / TOKENIZER / name, digest if checksums else None)
+    return found
+
+
+def _difference(path: Path, digest: str | None) -> list[str]:
+    if not path.is_file():
+        return [f"{path} is missing"]
+    if digest and sha256(path) != digest:
+        return [f"{path} has another SHA-256 than in the manifest"]
+    return []
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from biomatrix_jax.data.manifest import sha256
+from biomatrix_jax.data.rows import Row, decode_row, encode_row
+from data_pipeline.shards import ROWS_PER_SHARD, write_shards
+
+
+def rows(count, length=32):
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        tokens = rng.integers(0, 1000, length).astype(np.int32)
+        yield Row(tokens, np.zeros(length, np.uint8), np.array([length]), np.array([0]))
+
+
+def records(path):
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    reader = ArrayRecordReader(str(path))
+    try:
+        return [reader.read() for _ in range(reader.num_records())]
+    finally:
+        reader.close()
+
+
+def test_rows_are_written_in_order_into_shards_of_limited_size(tmp_path):
+    shards = write_shards(rows(23), tmp_path, "nci", rows_per_shard=10)
+    assert [(s.path, s.source, s.rows) for s in shards] == [
+        ("shards/nci-00000.arrayrecord", "nci", 10),
+        ("shards/nci-00001.arrayrecord", "nci", 10),
+        ("shards/nci-00002.arrayrecord", "nci", 3),
+    ]
+    for shard in shards:
+        assert (tmp_path / shard.path).stat().st_size == shard.bytes
+        assert sha256(tmp_path / shard.path) == shard.sha256
+    written = [record for s in shards for record in records(tmp_path / s.path)]
+    assert written == [encode_row(row) for row in rows(23)]
+    assert ROWS_PER_SHARD == 4096
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    first = write_shards(rows(40), tmp_path / "a", "x")
+    second = write_shards(rows(40), tmp_path / "b", "x")
+    assert first == second
+
+
+def test_shards_are_compressed_row_by_row(tmp_path):
+    """zstd, and one row to a chunk so that a row is read without its neighbours."""
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    (shard,) = write_shards(rows(40), tmp_path, "x")
+    options = ArrayRecordReader(str(tmp_path / shard.path)).writer_options_string()
+    assert "group_size:1" in options
+    assert "zstd" in options
+
+
+def test_no_rows_no_shards(tmp_path):
+    assert write_shards(rows(0), tmp_path, "x") == []
+
+
+def test_an_interrupted_shard_has_no_final_name(tmp_path):
+    def failing():
+        yield from rows(12)
+        raise RuntimeError("the disk is on fire")
+
+    with pytest.raises(RuntimeError, match="on fire"):
+        write_shards(failing(), tmp_path, "x", rows_per_shard=10)
+    assert [path.name for path in (tmp_path / "shards").glob("*.arrayrecord")] == [
+        "x-00000.arrayrecord"
+    ]
+    assert decode_row(records(tmp_path / "shards/x-00000.arrayrecord")[0], 32).lengths == [32]
