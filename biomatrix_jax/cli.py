@@ -1,4 +1,4 @@
-"""The `biomatrix` command: one thin function a subcommand, imports inside so that --help is quick."""
+"""The `biomatrix` command: a thin function a subcommand; imports inside keep --help quick."""
 
 import errno
 import sys

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+import pytest
+
+
+def biomatrix(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "biomatrix_jax.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def imported_by(statement):
+    """Top-level names of all modules loaded by `statement` in a fresh interpreter."""
+    script = f"import sys; {statement}; print(*{{m.split('.')[0] for m in sys.modules}})"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
+
+
+HEAVY = {"jax", "flax", "numpy", "rdkit", "Bio", "grain", "orbax", "pydantic", "tokenizers"}
+
+
+def test_help_imports_nothing_heavy():
+    assert not HEAVY & imported_by("import biomatrix_jax.cli")
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert not HEAVY & imported_by("import biomatrix_jax")
+
+
+def test_the_model_needs_only_its_four_libraries():
+    loaded = imported_by("import biomatrix_jax.model, biomatrix_jax.config")
+    assert not loaded & {"rdkit", "Bio", "grain", "pydantic", "tokenizers", "ruamel", "click"}
+
+
+def test_the_public_names_resolve():
+    import biomatrix_jax as bm
+
+    for name in bm.__all__:
+        assert getattr(bm, name) is not None
+    assert set(bm.__all__) <= set(dir(bm))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "smok", "--out", "run"], "no such configuration file"),
+        (["train", "smoke", "model.layrs=2", "--out", "run"], "did you mean layers?"),
+        (["convert", "from-hf", "nowhere", "out"], "nowhere"),
+        (["convert", "to-hf", "nowhere", "out"], "nowhere"),
+        (["convert", "verify", "nowhere", "elsewhere"], "nowhere"),
+        (["data", "inspect", "nowhere"], "nowhere"),
+        (["data", "build", "nowhere.yaml", "--out", "out"], "nowhere.yaml"),
+        (["generate", "nowhere", "--start", "selfies"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = biomatrix(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_usage_is_status_2():
+    assert biomatrix("trian").returncode == 2
+    assert biomatrix("generate").returncode == 2
