@@ -1,5 +1,6 @@
 """The devices as a mesh of named axes."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -36,3 +37,19 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
         )
     sizes = [len(devices) // fixed if size == -1 else size for size in sizes]
     return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * len(AXES), devices=devices)
+
+
+def simulate_cpu_devices(count: int) -> None:
+    """Has JAX run on `count` simulated CPU devices. Call it before JAX makes its first array.
+
+    Raises:
+      BadInput: JAX has started already with another number of devices.
+    """
+    with contextlib.suppress(RuntimeError):  # started already: what counts is what is there
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", count)
+    if len(jax.devices()) != count:
+        raise BadInput(
+            f"cannot simulate {count} CPU devices: JAX runs on {len(jax.devices())} already; unset "
+            f"XLA_FLAGS=--xla_force_host_platform_device_count, or start a new process"
+        )
