@@ -3,7 +3,7 @@
 A checkpoint directory holds `model.json` (architecture, how it was made), `hf/` (files of a Hugging
 Face directory carried along byte for byte) and a folder for each saved step, written by Orbax:
 
-    CKPT/model.json   CKPT/hf/tokenizer.json ...   CKPT/500/params   CKPT/500/training   CKPT/500/data
+   CKPT/model.json CKPT/hf/tokenizer.json ... CKPT/500/params CKPT/500/training CKPT/500/data
 
 Orbax writes a step under another name and renames it when it is complete. Beside its items lies
 `inventory.json`, the size of every file, so that a damaged step is reported by file name before
@@ -69,7 +69,7 @@ class CheckpointStore:
         config: ModelConfig,
         *,
         carried: str | os.PathLike | None = None,
-        made: Mapping[str, Any] = {},  # noqa: B006  (never written to)
+        made: Mapping[str, Any] = {},
         keep: int | None = None,
     ) -> "CheckpointStore":
         """Makes an empty store.
