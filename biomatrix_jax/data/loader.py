@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from pathlib import Path
 
 import grain
 import numpy as np
@@ -23,7 +22,8 @@ import numpy as np
 from biomatrix_jax.config import DataConfig
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest
-from biomatrix_jax.data.rows import Row, collate, decode_row
+from biomatrix_jax.data.reader import RowSource
+from biomatrix_jax.data.rows import collate
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.tokens.segments import MODALITIES
 
@@ -70,7 +70,7 @@ class Loader:
         weights = mixture_weights(self.manifest, config.mixture)
         modality_weights = _modality_weights(config.loss_weights)
         sources = [
-            grain.MapDataset.source(RowSource(Path(path), self.manifest, name))
+            grain.MapDataset.source(RowSource(path, self.manifest, name))
             .shuffle(seed=_source_seed(seed, name))
             .repeat()
             for name in weights
@@ -103,44 +103,6 @@ class Loader:
                     yield batch
             finally:  # the caller stops by closing the generator
                 reader.shutdown(cancel_futures=True)
-
-
-class RowSource:
-    """The packed rows of one source, by number: what Grain calls a random-access data source."""
-
-    def __init__(self, directory: Path, manifest: Manifest, source: str):
-        from array_record.python.array_record_data_source import ArrayRecordDataSource
-
-        shards = [shard for shard in manifest.shards if shard.source == source]
-        self._paths = [directory / shard.path for shard in shards]
-        self._ends = np.cumsum([shard.rows for shard in shards])
-        # "[first:last]" spares opening every shard only to count its records.
-        self._records = ArrayRecordDataSource(
-            [f"{path}[0:{s.rows}]" for path, s in zip(self._paths, shards, strict=True)]
-        )
-        self._row_length = manifest.row_length
-        self._vocabulary_size = manifest.vocabulary.size
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> Row:
-        try:
-            row = decode_row(self._records[index], self._row_length)
-        except (RuntimeError, BadInput) as error:  # array_record reports damage as RuntimeError
-            raise BadInput(f"{self._where(index)}: {' '.join(str(error).split())}") from None
-        largest = row.tokens.view(np.uint32).max(initial=0)  # negative ids become large ones
-        if largest >= self._vocabulary_size:
-            raise BadInput(
-                f"{self._where(index)}: a token id outside the vocabulary of "
-                f"{self._vocabulary_size}"
-            )
-        return row
-
-    def _where(self, index: int) -> str:
-        shard = int(np.searchsorted(self._ends, index, side="right"))
-        first = self._ends[shard - 1] if shard else 0
-        return f"{self._paths[shard]}, row {index - first}"
 
 
 class Mixture(grain.transforms.DatasetSelectionMap):

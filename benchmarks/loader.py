@@ -1,0 +1,239 @@
+"""Tokens per second of the training loader, beside a Grain pipeline that packs while it loads.
+
+    python benchmarks/loader.py [--data DIR] [--json FILE]
+
+Both read the same documents from ArrayRecord shards with the same compression in this process, and
+both give batches of tokens, segment ids, positions, targets and modality. The peer,
+`grain-pack-while-loading`, is the usual way with Grain: one document per record, shuffled, packed
+by `grain.experimental.FirstFitPackIterDataset`, batched. Without --data the documents are made up,
+with lengths spread like those of molecules, abstracts and proteins.
+
+The rate that counts is tokens per second of processor time, over all threads: it does not depend on
+how many cores are idle. Rounds alternate between the two, and medians are reported.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import grain
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from biomatrix_jax.config import DataConfig
+from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.loader import Loader
+from biomatrix_jax.data.manifest import Manifest, Packing, SourceEntry, VocabularyEntry
+from biomatrix_jax.data.reader import RowSource
+from biomatrix_jax.data.rows import next_in_document, predicts
+from biomatrix_jax.tokens.segments import MODALITIES
+from data_pipeline import pack
+from data_pipeline.shards import write_shards
+
+VOCABULARY_SIZE = 168_020
+PEER = "grain-pack-while-loading"
+OURS = "biomatrix-jax"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a directory made by `biomatrix data build`")
+    parser.add_argument("--row-length", type=int, default=8192, help="of made-up data, tokens")
+    parser.add_argument("--rows", type=int, default=1024, help="of made-up data")
+    parser.add_argument("--batch", type=int, default=16, help="rows of a batch")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one round")
+    parser.add_argument("--json", type=Path, help="write the result here too")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        data = arguments.data or make_data(Path(scratch), arguments.row_length, arguments.rows)
+        documents = unpack(data, Path(scratch))
+        row_length = manifests.read(data).row_length
+        pipelines = {
+            OURS: lambda: ours(data, row_length, arguments.batch),
+            PEER: lambda: peer(documents, row_length, arguments.batch),
+        }
+        result = compare(pipelines, arguments.rounds, arguments.seconds)
+    print(table(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def ours(data: Path, row_length: int, batch: int) -> Iterator[dict]:
+    config = DataConfig(row_length=row_length, batch_rows=batch)
+    return Loader(data, config, seed=0).iterate()
+
+
+def peer(documents: str, row_length: int, batch: int) -> Iterator[dict]:
+    def parse(record: bytes) -> dict:
+        tokens = len(record) // 5
+        return {
+            "tokens": np.frombuffer(record, "<i4", tokens),
+            "modality": np.frombuffer(record, "u1", tokens, 4 * tokens),
+        }
+
+    def derive(packed: dict) -> dict:
+        segment_ids = packed["tokens_segment_ids"]
+        goes_on = predicts(segment_ids)
+        return {
+            "tokens": packed["tokens"],
+            "segment_ids": segment_ids,
+            "positions": packed["tokens_positions"],
+            "targets": next_in_document(packed["tokens"], goes_on),
+            "modality": next_in_document(packed["modality"], goes_on),
+            "loss_weights": goes_on.astype(np.float32),
+        }
+
+    source = grain.sources.ArrayRecordDataSource([documents])
+    # Without reading threads: on these short records they only contend with the packing.
+    read = (
+        grain.MapDataset.source(source)
+        .shuffle(seed=0)
+        .repeat()
+        .map(parse)
+        .to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
+    )
+    packed = grain.experimental.FirstFitPackIterDataset(
+        read, length_struct={"tokens": row_length, "modality": row_length}, num_packing_bins=64
+    )
+    yield from packed.batch(batch).map(derive)
+
+
+def compare(pipelines: dict, rounds: int, seconds: float) -> dict:
+    """Rounds of each pipeline in turn, each begun afresh with one batch that is not measured."""
+    measured = {name: [] for name in pipelines}
+    for _ in range(rounds):
+        for name, make in pipelines.items():
+            with contextlib.closing(make()) as batches:  # nothing reads ahead in the other's round
+                next(batches)
+                measured[name].append(one_round(batches, seconds))
+    summary = {
+        name: {key: statistics.median(r[key] for r in results) for key in results[0]}
+        | {"rounds": results}
+        for name, results in measured.items()
+    }
+    ratio = summary[OURS]["tokens_per_core_second"] / summary[PEER]["tokens_per_core_second"]
+    return {"machine": machine(), "pipelines": summary, "ratio": ratio}
+
+
+def one_round(batches: Iterator[dict], seconds: float) -> dict[str, float]:
+    tokens = positions = 0
+    wall, processor = time.perf_counter(), time.process_time()
+    while time.perf_counter() - wall < seconds:
+        segment_ids = next(batches)["segment_ids"]
+        tokens += np.count_nonzero(segment_ids)
+        positions += segment_ids.size
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    return {
+        "tokens_per_core_second": tokens / processor,
+        "tokens_per_second": tokens / wall,
+        "fill": tokens / positions,
+    }
+
+
+def make_data(directory: Path, row_length: int, rows: int) -> Path:
+    """A data directory of made-up documents."""
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate(
+        [
+            rng.integers(20, 120, 60 * rows),  # molecules
+            rng.lognormal(5.6, 0.4, 8 * rows).astype(int),  # abstracts
+            rng.lognormal(5.9, 0.7, 6 * rows).astype(int),  # proteins
+        ]
+    ).clip(2, row_length)
+    rng.shuffle(lengths)
+    lengths = lengths[np.cumsum(lengths) <= rows * row_length]
+    documents = (
+        pack.Document(
+            (rng.zipf(1.3, n) % VOCABULARY_SIZE).astype(np.int32),
+            np.full(n, rng.integers(len(MODALITIES)), np.uint8),
+        )
+        for n in lengths.tolist()
+    )
+    packing = Packing(pack.ALGORITHM, 4096 * row_length)
+    packed = pack.pack(documents, row_length, 0, packing.window_tokens)
+    shards = write_shards(packed, directory, "made-up")
+    count = len(lengths)
+    source = SourceEntry(
+        "made-up",
+        records=count,
+        used=count,
+        dropped={},
+        instances=count,
+        cut=0,
+        documents=count,
+        tokens={"text": int(lengths.sum())},
+        rows=sum(shard.rows for shard in shards),
+    )
+    manifest = Manifest(
+        schema_version=manifests.SCHEMA_VERSION,
+        row_length=row_length,
+        seed=0,
+        vocabulary=VocabularyEntry(VOCABULARY_SIZE, {}),
+        packing=packing,
+        sources=(source,),
+        shards=tuple(shards),
+        versions={},
+    )
+    manifests.write(manifest, directory)
+    return directory
+
+
+def unpack(data: Path, scratch: Path) -> str:
+    """Writes the documents of all rows one per record, as the peer reads them."""
+    manifest = manifests.read(data)
+    path = str(scratch / "documents.arrayrecord")
+    writer = ArrayRecordWriter(path, "group_size:1,zstd:3")
+    rows = itertools.chain.from_iterable(
+        RowSource(data, manifest, s.name) for s in manifest.sources
+    )
+    for row in rows:
+        stops = np.cumsum(row.lengths).tolist()
+        for start, stop in itertools.pairwise([0, *stops]):
+            writer.write(row.tokens[start:stop].tobytes() + row.modality[start:stop].tobytes())
+    writer.close()
+    return path
+
+
+def machine() -> dict:
+    """What the numbers were taken on."""
+    names = Path("/proc/cpuinfo")
+    models = names.read_text().splitlines() if names.exists() else []
+    model = next((line.split(": ")[1] for line in models if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("grain", "array_record", "numpy")},
+    }
+
+
+def table(result: dict) -> str:
+    about = result["machine"]
+    lines = [
+        f"{about['processor']}, {about['cores']} cores, load {about['load']:.1f}, "
+        f"Python {about['python']}, "
+        + ", ".join(f"{name} {number}" for name, number in about["versions"].items()),
+        "",
+        f"{'pipeline':26} {'tokens/s/core':>14} {'tokens/s':>12} {'fill':>7}",
+    ]
+    for name, rate in result["pipelines"].items():
+        lines.append(
+            f"{name:26} {rate['tokens_per_core_second']:14,.0f} {rate['tokens_per_second']:12,.0f} "
+            f"{rate['fill']:7.2%}"
+        )
+    return "\n".join([*lines, "", f"ratio by core: {result['ratio']:.1f}"])
+
+
+if __name__ == "__main__":
+    main()
