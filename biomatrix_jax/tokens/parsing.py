@@ -119,7 +119,7 @@ class Parser:
         return found
 
     def _known(self, ids: Iterable[int], found: Parsed) -> _Run:
-        row = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))
+        row = np.asarray(ids if hasattr(ids, "__array__") else list(ids))
         if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
             raise BadInput(f"token ids are one row of integers, not {row.dtype} {row.shape}")
         known = []

@@ -164,11 +164,6 @@ class Protein3D(Segment):
         return "".join(map(families.protein_code_token, self.codes))
 
 
-SEGMENT_TYPES: dict[str, type[Segment]] = {
-    kind.modality: kind for kind in (Text, Smiles, Selfies, Molecule3D, ProteinSequence, Protein3D)
-}
-
-
 def _integers(codes: Iterable[int]) -> tuple[int, ...]:
     try:
         return tuple(map(operator.index, codes))

@@ -78,11 +78,13 @@ def load_tokenizer(directory: Path):
     except Exception as error:  # the library raises nothing narrower
         reason = str(error).splitlines()[0]
         raise BadInput(f"{path} is not a readable tokenizer, fetch it again: {reason}") from None
-    if not isinstance(tokenizer.decoder, decoders.ByteLevel):
-        raise BadInput(f"{path} is not a byte-level BPE like Qwen3's: use a Qwen3 tokenizer")
     # A tokenizer may be saved with either; both would change what a document's tokens are.
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    # The dot tells a tokenizer that puts a space before every piece, which could not be undone.
+    dot = tokenizer.encode(".", add_special_tokens=False).tokens
+    if not isinstance(tokenizer.decoder, decoders.ByteLevel) or dot != ["."]:
+        raise BadInput(f"{path} is not a byte-level BPE like Qwen3's: use a Qwen3 tokenizer")
     return tokenizer
 
 
@@ -98,8 +100,9 @@ def check_agreement(directory: Path, config: dict[str, Any], tokenizer) -> None:
     `transformers` would add it when it loads the directory, and then encode differently than we do.
     """
     for token_id, entry in config.get("added_tokens_decoder", {}).items():
-        spelling = entry.get("content")
-        if tokenizer.token_to_id(spelling) != int(token_id):
+        spelling = entry.get("content") if isinstance(entry, dict) else None
+        known = tokenizer.token_to_id(spelling) if isinstance(spelling, str) else None
+        if str(known) != token_id:
             raise BadInput(
                 f"{directory}: {TOKENIZER_CONFIG} says token {token_id} is {spelling!r}, "
                 f"{TOKENIZER_JSON} does not: save both together"

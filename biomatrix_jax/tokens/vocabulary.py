@@ -66,14 +66,11 @@ class Vocabulary:
         members = inventory.find_families(path, added)
         self.families = {name: np.array([*ids.values()], np.int32) for name, ids in members.items()}
         # SELFIES joins fragments with a dot, which is a plain piece of text.
-        self._symbols = {".": tokenizer.encode(".", add_special_tokens=False).ids[0]}
-        self._symbols |= members.get(families.SELFIES, {})
+        self._symbols = {".": self.id("."), **members.get(families.SELFIES, {})}
         self._joint = members.get(families.MOLECULE_TOKENS, {})
         self._residues = np.zeros(128, np.int32)  # by ASCII code of the letter
-        for letter, token_id in zip(
-            families.RESIDUE_LETTERS, self.tokens_of(families.RESIDUES), strict=False
-        ):
-            self._residues[ord(letter)] = token_id
+        for spelling, token_id in members.get(families.RESIDUES, {}).items():
+            self._residues[ord(families.residue_of(spelling))] = token_id
         self._special = np.zeros(self.size, bool)
         self._special[inventory.find_special(added)] = True
 

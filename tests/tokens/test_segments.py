@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.tokens import segments
+from biomatrix_jax.tokens import families
 from biomatrix_jax.tokens.segments import (
     MODALITIES,
     Molecule3D,
@@ -27,7 +27,6 @@ from biomatrix_jax.tokens.segments import (
 )
 def test_wrapped_text(segment, wrapped):
     assert segment.wrapped() == wrapped
-    assert segments.SEGMENT_TYPES[segment.modality] is type(segment)
 
 
 def test_modality_numbers_are_those_of_stored_rows():
@@ -39,7 +38,9 @@ def test_modality_numbers_are_those_of_stored_rows():
         "protein_sequence",
         "protein_3d",
     )
-    assert tuple(segments.SEGMENT_TYPES) == MODALITIES
+    kinds = (Text, Smiles, Selfies, Molecule3D, ProteinSequence, Protein3D)
+    assert tuple(kind.modality for kind in kinds) == MODALITIES
+    assert ("text", *families.WRAPPERS) == MODALITIES
 
 
 @pytest.mark.parametrize(

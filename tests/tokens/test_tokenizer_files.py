@@ -14,6 +14,8 @@ from biomatrix_jax.tokens import (
     base_tokenizer_path,
 )
 
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+
 
 @pytest.fixture
 def directory(small, tmp_path):
@@ -56,7 +58,12 @@ def test_damaged_files(directory):
 
 
 def test_a_tokenizer_of_another_kind(directory):
-    edit(directory / "tokenizer.json", decoder={"type": "Fuse"})
+    path = directory / "tokenizer.json"
+    whole = path.read_bytes()
+    edit(path, decoder={"type": "Fuse"})
+    assert "not a byte-level BPE" in refusal_of(directory)
+    path.write_bytes(whole)
+    edit(path, pre_tokenizer=BYTES | {"add_prefix_space": True})
     assert "not a byte-level BPE" in refusal_of(directory)
 
 
