@@ -1,0 +1,75 @@
+"""AdamW with linear warm-up and cosine decay."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from biomatrix_jax.config import OptimizerConfig
+
+
+def learning_rate(config: OptimizerConfig, steps: int) -> Callable[[jax.Array], jax.Array]:
+    """The schedule: number of updates already made -> learning rate of the next one.
+
+    Update n of `steps`, counted from 1, has peak * n / warmup_steps up to the peak, then half a
+    cosine that reaches final_fraction * peak exactly at the last update. (So the first update does
+    move, and a run shorter than its warm-up never reaches the peak.)
+    """
+
+    def schedule(updates):
+        n = updates + 1
+        warmup = n / max(config.warmup_steps, 1)
+        done = (n - config.warmup_steps) / max(steps - config.warmup_steps, 1)
+        cosine = (1 + jnp.cos(jnp.pi * jnp.clip(done, 0, 1))) / 2
+        decay = config.final_fraction + (1 - config.final_fraction) * cosine
+        return config.peak_learning_rate * jnp.where(n < config.warmup_steps, warmup, decay)
+
+    return schedule
+
+
+def make_optimizer(
+    config: OptimizerConfig, steps: int, params: nnx.State
+) -> optax.GradientTransformation:
+    """Clipping by global norm, then AdamW; moments are float32 whatever the parameters are.
+
+    Args:
+      steps: updates of the whole run, for the schedule.
+      params: the parameters or their shapes; says which are matrices. Only these decay.
+    """
+    matrices = jax.tree.map(
+        lambda variable: variable.replace(_is_matrix(variable)),
+        params,
+        is_leaf=lambda node: isinstance(node, nnx.Variable),
+    )
+    return _in_float32(
+        optax.chain(
+            optax.clip_by_global_norm(config.clip_norm),
+            optax.adamw(
+                learning_rate(config, steps),
+                b1=config.b1,
+                b2=config.b2,
+                eps=config.eps,
+                weight_decay=config.weight_decay,
+                mask=matrices,
+            ),
+        )
+    )
+
+
+def _is_matrix(variable: nnx.Variable) -> bool:
+    """A norm scale is a vector for each layer, everything else maps one axis to another."""
+    return sum(axis != "layers" for axis in variable.get_metadata()["axes"]) > 1
+
+
+def _in_float32(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    def init(params):
+        return inner.init(optax.tree.cast(params, jnp.float32))
+
+    def update(gradients, state, params):
+        cast = (optax.tree.cast(tree, jnp.float32) for tree in (gradients, params))
+        gradients, params = cast
+        return inner.update(gradients, state, params)
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,99 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from biomatrix_jax.config import ComputeConfig, ModelConfig, OptimizerConfig
+from biomatrix_jax.model import Decoder
+from biomatrix_jax.train.optimizer import learning_rate, make_optimizer
+
+CONFIG = OptimizerConfig(peak_learning_rate=0.1, warmup_steps=4, final_fraction=0.2)
+MODEL = ModelConfig(
+    vocab_size=16, embed_dim=8, layers=2, heads=2, kv_heads=1, head_dim=4, ffn_dim=8
+)
+
+
+def parameters(dtype="float32"):
+    shapes = nnx.eval_shape(
+        lambda: Decoder(MODEL, ComputeConfig(param_dtype=dtype), rngs=nnx.Rngs(0))
+    )
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda s: jnp.asarray(rng.standard_normal(s.shape), s.dtype), nnx.state(shapes, nnx.Param)
+    )
+
+
+@pytest.fixture(scope="module")
+def params():
+    return parameters()
+
+
+@pytest.fixture(scope="module")
+def first_update(params):
+    """gradients -> (updates, optimizer state), the first of ten."""
+    optimizer = make_optimizer(CONFIG, 10, params)
+    return jax.jit(lambda gradients: optimizer.update(gradients, optimizer.init(params), params))
+
+
+@pytest.mark.parametrize(
+    ("update", "rate"),
+    [
+        (1, 0.025),
+        (2, 0.05),
+        (4, 0.1),  # the peak is reached at the end of the warm-up
+        (5, 0.02 + 0.08 * (1 + math.cos(math.pi / 6)) / 2),
+        (7, 0.06),
+        (10, 0.02),  # and the final fraction exactly at the last update
+        (11, 0.02),
+    ],
+)
+def test_schedule(update, rate):
+    assert float(learning_rate(CONFIG, 10)(update - 1)) == pytest.approx(rate, rel=1e-6)
+
+
+def test_schedule_without_warm_up_starts_just_below_the_peak():
+    config = OptimizerConfig(peak_learning_rate=0.1, warmup_steps=0, final_fraction=0)
+    assert float(learning_rate(config, 2)(0)) == pytest.approx(0.05)
+    assert float(learning_rate(config, 2)(1)) == pytest.approx(0)
+
+
+def test_only_matrices_decay(params, first_update):
+    updates, _ = first_update(jax.tree.map(np.zeros_like, params))
+    rate = 0.025 * CONFIG.weight_decay
+    flat = dict(nnx.to_flat_state(updates))
+    for path, param in nnx.to_flat_state(params):
+        expected = 0 if path[-1] == "scale" else -rate * param.get_value()
+        np.testing.assert_allclose(flat[path].get_value(), expected, rtol=1e-5)
+    assert {path[-1] for path in flat} > {"scale", "table", "down"}
+
+
+def test_gradients_are_clipped_by_their_global_norm(params, first_update):
+    _, state = first_update(jax.tree.map(np.ones_like, params))
+    moment = optax.tree.get(state, "mu")
+    count = sum(x.size for x in jax.tree.leaves(params))
+    for leaf in jax.tree.leaves(moment):
+        np.testing.assert_allclose(leaf, (1 - CONFIG.b1) / math.sqrt(count), rtol=1e-5)
+
+
+def test_first_update_is_adamw_by_hand(params, first_update):
+    gradients = jax.tree.map(lambda p: 1e-4 * np.cos(100 * np.asarray(p)), params)
+    updates, _ = first_update(gradients)
+    g, p = gradients.layers.ffn.down.get_value(), params.layers.ffn.down.get_value()
+    # At the first update the bias-corrected moments are g and g * g.
+    expected = -0.025 * (g / (jnp.abs(g) + CONFIG.eps) + CONFIG.weight_decay * p)
+    np.testing.assert_allclose(updates.layers.ffn.down.get_value(), expected, rtol=2e-5)
+
+
+def test_moments_are_float32_for_bfloat16_parameters():
+    params = parameters("bfloat16")
+    optimizer = make_optimizer(CONFIG, 10, params)
+    gradients = jax.tree.map(np.ones_like, params)
+    updates, state = jax.eval_shape(optimizer.update, gradients, optimizer.init(params), params)
+    floats = [x.dtype for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
+    assert set(floats) == {jnp.dtype("float32")}
+    moved = jax.eval_shape(optax.apply_updates, params, updates)
+    assert moved.layers.ffn.up.get_value().dtype == jnp.bfloat16

@@ -1,0 +1,210 @@
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from biomatrix_jax.config import MeshConfig
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.model import Decoder
+from biomatrix_jax.sharding import make_mesh
+from biomatrix_jax.tokens.segments import MODALITIES
+from biomatrix_jax.train.step import batch_loss, make_step
+
+MESHES = [
+    {"fsdp": 8},
+    {"slice": 2, "fsdp": 2, "tensor": 2},
+    {"data": 2, "context": 2, "tensor": 2},
+]
+MORE_MESHES = [
+    {"data": 8},
+    {"context": 8},
+    {"tensor": 4, "data": 2},
+    {"data": 2, "fsdp": 2, "context": 2},
+    {"fsdp": 2, "context": 2, "tensor": 2},
+]
+QUICK = {"xla_backend_optimization_level": 0}  # what is computed is the same, to rounding
+
+
+def small_step(config, **sizes):
+    devices = jax.devices()[: math.prod(sizes.values())]
+    return make_step(config, make_mesh(MeshConfig(**{"fsdp": 1, **sizes}), devices))
+
+
+def initial_state(step):
+    return step.random.lower(0).compile(QUICK)(0)
+
+
+def place(step, batch):
+    return {name: jax.device_put(batch[name], x.sharding) for name, x in step.batch.items()}
+
+
+def run(step, state, batch, train=None):
+    """The state after two steps on one batch, and each step's metrics."""
+    train = train or compiled(step)
+    state = on_mesh(step, state)
+    batch, metrics = place(step, batch), []
+    for _ in range(2):
+        state, measured = train(state, batch)
+        metrics.append(jax.device_get(measured))
+    return state, metrics
+
+
+def compiled(step):
+    return step.train.lower(step.state, step.batch).compile(QUICK)
+
+
+def on_mesh(step, state):
+    return jax.tree.map(lambda x, s: jax.device_put(np.asarray(x), s.sharding), state, step.state)
+
+
+@pytest.fixture(scope="module")
+def start(config):
+    return jax.device_get(initial_state(small_step(config)))
+
+
+@pytest.fixture(scope="module")
+def one_device(config):
+    step = small_step(config)
+    return step, compiled(step)
+
+
+@pytest.fixture(scope="module")
+def alone(one_device, start, batch):
+    step, train = one_device
+    return run(step, start, batch, train)
+
+
+@pytest.mark.parametrize(
+    "sizes", MESHES + [pytest.param(m, marks=pytest.mark.slow) for m in MORE_MESHES], ids=str
+)
+def test_every_mesh_gives_the_losses_and_gradients_of_one_device(
+    sizes, alone, start, config, batch
+):
+    state, metrics = run(small_step(config, **sizes), start, batch)
+    state_alone, metrics_alone = alone
+    for here, there in zip(metrics, metrics_alone, strict=True):
+        for name, value in here._asdict().items():
+            np.testing.assert_allclose(value, getattr(there, name), 2e-5, err_msg=name)
+    # The first moment is the sum of the clipped gradients: wrong gradients cannot hide in it.
+    moments, moments_alone = (optax.tree.get(s.optimizer, "mu") for s in (state, state_alone))
+    compare(moments, moments_alone, rtol=1e-4, of_largest=1e-5)
+
+
+def compare(found, expected, rtol, of_largest):
+    """Leaf by leaf: relative to each value, and absolute as a part of the leaf's largest."""
+    for (path, e), f in zip(
+        jax.tree.leaves_with_path(expected), jax.tree.leaves(found), strict=True
+    ):
+        largest = np.abs(e).max()
+        assert largest > 0, path
+        np.testing.assert_allclose(f, e, rtol, of_largest * largest, err_msg=str(path))
+
+
+@pytest.fixture(scope="module")
+def losses(config, start, batch):
+    """Of one model and batch: ((loss, counts), gradient) as we compute it, and with full logits."""
+    shapes = nnx.eval_shape(lambda: Decoder(config.model, config.compute, rngs=nnx.Rngs(0)))
+    graphdef, _ = nnx.split(shapes, nnx.Param)
+    params = jax.tree.map(jnp.asarray, start.params)
+
+    def ours(params, batch):
+        return batch_loss(nnx.merge(graphdef, params), batch)
+
+    def plain(params, batch):
+        model = nnx.merge(graphdef, params)
+        logits = model(batch["tokens"], batch["segment_ids"], batch["positions"])
+        surprise = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])
+        return jnp.average(surprise, weights=batch["loss_weights"]), surprise
+
+    def of(function):
+        arrays = {name: jnp.asarray(array) for name, array in batch.items()}
+        function = jax.jit(jax.value_and_grad(function, has_aux=True))
+        return function.lower(params, arrays).compile(QUICK)(params, arrays)
+
+    return of(ours), of(plain)
+
+
+def test_loss_is_the_plain_cross_entropy_over_full_logits(losses, batch):
+    ((loss, counts), _), ((expected, surprise), _) = losses
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    for index, name in enumerate(MODALITIES):
+        there = (batch["modality"] == index) & (batch["loss_weights"] > 0)
+        assert counts["modality_targets"][index] == there.sum()
+        mean = np.asarray(surprise)[there].mean() if there.any() else np.nan
+        np.testing.assert_allclose(counts["modality_loss"][index], mean, 1e-6, err_msg=name)
+    assert counts["tokens"] == (batch["segment_ids"] > 0).sum() < batch["tokens"].size
+
+
+def test_gradient_is_that_of_the_plain_cross_entropy(losses):
+    (_, found), (_, expected) = losses
+    compare(found, expected, rtol=1e-4, of_largest=1e-6)
+
+
+def test_a_batch_without_targets_moves_nothing_to_nan(one_device, start, batch):
+    step, train = one_device
+    empty = {**batch, "loss_weights": np.zeros_like(batch["loss_weights"])}
+    state, metrics = run(step, start, empty, train)
+    assert metrics[0].loss == 0
+    assert np.isnan(metrics[0].modality_loss).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+
+
+def test_the_loss_falls_on_a_batch_seen_again(alone):
+    _, (first, second) = alone
+    assert second.loss < first.loss - 0.01
+    assert first.loss == pytest.approx(np.log(96), abs=0.05)  # near uniform at the start
+
+
+def test_the_state_is_donated(one_device, start, batch):
+    step, train = one_device
+    state = on_mesh(step, start)
+    train(state, place(step, batch))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_initial_state_is_sharded_and_the_same_on_every_mesh(config, start):
+    state = initial_state(small_step(config, fsdp=4, tensor=2))
+    for a, b in zip(jax.tree.leaves(start), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert state.params.layers.ffn.up.get_value().addressable_shards[0].data.shape == (2, 24, 8)
+    moment = optax.tree.get(state.optimizer, "mu").embedding.table.get_value()
+    assert moment.addressable_shards[0].data.shape == (48, 8)
+    assert state.step.sharding.is_fully_replicated
+
+
+def test_no_device_ever_holds_a_whole_table(config):
+    """What each device needs to make the initial state, by the compiler's own account."""
+    large = dataclasses.replace(config.model, vocab_size=64_000)
+    step = small_step(dataclasses.replace(config, model=large), fsdp=4, tensor=2)
+    memory = step.random.lower(0).compile(QUICK).memory_analysis()
+    table = 64_000 * large.embed_dim * 4  # bytes
+    assert memory.output_size_in_bytes < 1.1 * 6 * table / 8  # two tables, each with two moments
+    assert memory.temp_size_in_bytes < table
+
+
+def test_activations_and_gradients_are_sharded(config):
+    """Eight times the devices, so far less memory for each, by the compiler's own account."""
+    model = dataclasses.replace(config.model, embed_dim=128, ffn_dim=512, head_dim=32)
+    data = dataclasses.replace(config.data, row_length=256)
+    config = dataclasses.replace(config, model=model, data=data)
+
+    def memory(**sizes):
+        step = small_step(config, **sizes)
+        return step.train.lower(step.state, step.batch).compile(QUICK).memory_analysis()
+
+    alone, sharded = memory(), memory(fsdp=4, tensor=2)
+    assert sharded.argument_size_in_bytes < alone.argument_size_in_bytes / 7
+    assert sharded.temp_size_in_bytes < alone.temp_size_in_bytes / 4
+
+
+def test_what_does_not_fit_the_mesh_is_refused(config):
+    odd = dataclasses.replace(config, data=dataclasses.replace(config.data, batch_rows=6))
+    with pytest.raises(BadInput, match="batch of 6"):
+        make_step(odd, make_mesh(MeshConfig(fsdp=8)))
+    with pytest.raises(BadInput, match=r"layers.attention.k: .*kv_heads of 4 .*tensor=8"):
+        make_step(config, make_mesh(MeshConfig(tensor=8)))
