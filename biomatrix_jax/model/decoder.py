@@ -7,6 +7,7 @@ that compile time and program size do not grow with depth.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -209,7 +210,8 @@ class Decoder(nnx.Module):
             gives NaN logits.
         """
         check_tokens(tokens, self.config.vocab_size)
-        return self.logits(self.hidden(tokens, segment_ids, positions))
+        # Compiled once a shape: called eagerly, `lax.scan` would compile anew at every call.
+        return _logits(*nnx.split(self), tokens, segment_ids, positions)
 
     def hidden(self, tokens, segment_ids=None, positions=None) -> jax.Array:
         """The final-normed residual stream, [B, T, D] in the compute dtype. Arguments as above."""
@@ -279,6 +281,12 @@ class Decoder(nnx.Module):
 
     def _rotary(self, positions: jax.Array):
         return rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(graphdef, state, tokens, segment_ids, positions):
+    model = nnx.merge(graphdef, state)
+    return model.logits(model.hidden(tokens, segment_ids, positions))
 
 
 def check_tokens(tokens: jax.Array, vocab_size: int) -> None:
