@@ -37,17 +37,18 @@ class VQVAEConfig:
             raise BadInput(f"codes, hidden and latent must be positive, not {self}")
 
 
-def init(config: VQVAEConfig, key: jax.Array) -> Weights:
-    """Fresh weights: Xavier-uniform linear layers, neutral norms, a codebook near zero."""
-    encoder_key, codebook_key, *head_keys = jax.random.split(key, 2 + len(HEADS))
+def init(config: VQVAEConfig, random: np.random.Generator) -> Weights:
+    """Fresh float32 weights: Xavier-uniform linear layers, neutral norms, a codebook near zero.
+
+    NumPy draws them: one seed gives the same weights on every accelerator, without a compilation.
+    """
     bound = 1 / config.codes
-    shape = (config.codes, config.latent)
     return {
-        "encoder": _init_perceptron(encoder_key, 4, config.hidden, config.latent),
-        "codebook": jax.random.uniform(codebook_key, shape, minval=-bound, maxval=bound),
+        "encoder": _init_perceptron(random, 4, config.hidden, config.latent),
+        "codebook": _uniform(random, bound, (config.codes, config.latent)),
         "heads": {
-            name: _init_perceptron(head_key, config.latent, config.hidden, outputs)
-            for head_key, (name, outputs) in zip(head_keys, HEADS.items(), strict=True)
+            name: _init_perceptron(random, config.latent, config.hidden, outputs)
+            for name, outputs in HEADS.items()
         },
     }
 
@@ -133,14 +134,18 @@ def _linear(layer: Weights, x_nf: jax.Array) -> jax.Array:
     return jnp.matmul(x_nf, layer["weight"].T, precision=lax.Precision.HIGHEST) + layer["bias"]
 
 
-def _init_perceptron(key: jax.Array, inputs: int, hidden: int, outputs: int) -> Weights:
-    xavier = jax.nn.initializers.xavier_uniform(in_axis=-1, out_axis=-2)
-    shapes = (hidden, inputs), (hidden, hidden), (outputs, hidden)
-    weights: Weights = {
-        f"linear_{i}": {"weight": xavier(layer_key, shapes[i]), "bias": jnp.zeros(shapes[i][0])}
-        for i, layer_key in enumerate(jax.random.split(key, 3))
-    }
+def _init_perceptron(
+    random: np.random.Generator, inputs: int, hidden: int, outputs: int
+) -> Weights:
+    weights: Weights = {}
+    for i, (out, into) in enumerate(((hidden, inputs), (hidden, hidden), (outputs, hidden))):
+        weight = _uniform(random, np.sqrt(6 / (into + out)), (out, into))
+        weights[f"linear_{i}"] = {"weight": weight, "bias": np.zeros(out, np.float32)}
     for i in (0, 1):
-        zeros, ones = jnp.zeros(hidden), jnp.ones(hidden)
+        zeros, ones = np.zeros(hidden, np.float32), np.ones(hidden, np.float32)
         weights[f"norm_{i}"] = {"scale": ones, "bias": zeros, "mean": zeros, "variance": ones}
     return weights
+
+
+def _uniform(random: np.random.Generator, bound: float, shape: tuple[int, ...]) -> np.ndarray:
+    return random.uniform(-bound, bound, shape).astype(np.float32)

@@ -64,7 +64,7 @@ def unflatten(tensors: dict[str, np.ndarray], config: VQVAEConfig, where: str) -
     Raises:
       BadInput: a tensor is missing, unexpected, or of another shape or dtype; names `where`.
     """
-    expected = jax.eval_shape(lambda: init(config, jax.random.key(0)))
+    expected = init(config, np.random.default_rng(0))
     leaves, structure = jax.tree_util.tree_flatten_with_path(expected)
     names = [_spell(path) for path, _ in leaves]
     missing, extra = set(names) - set(tensors), set(tensors) - set(names)
