@@ -28,20 +28,10 @@ import orbax.checkpoint as ocp
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory
+from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES
 
 FORMAT = 1
-CARRIED_FILES = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-)
+CARRIED_FILES = ("config.json", *TOKENIZER_FILES)
 INVENTORY = "inventory.json"
 
 
@@ -138,9 +128,9 @@ class CheckpointStore:
         Raises:
           BadInput: `step` is there already.
         """
+        self.wait()
         if step in self.steps():
             raise BadInput(f"{self.directory} holds step {step} already")
-        self.wait()
         self._saving = step
         items = {"params": ocp.args.PyTreeSave(flatten(params))}
         if training is not None:
@@ -182,11 +172,10 @@ class CheckpointStore:
         """
         return self._restore(step, "params", abstract)
 
-    def read_params(self, step: int) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields each parameter with its path as a host array, one in memory at a time."""
-        for name in sorted(self.abstract_params(step)):
-            args = {name: ocp.RestoreArgs(restore_type=np.ndarray)}
-            yield name, self._read(step, "params", {name: 0}, args)[name]
+    def read_param(self, step: int, path: str) -> np.ndarray:
+        """One parameter as a host array, in the dtype stored."""
+        args = {path: ocp.RestoreArgs(restore_type=np.ndarray)}
+        return self._read(step, "params", {path: 0}, args)[path]
 
     def restore_training(self, step: int, abstract):
         """As `restore_params`, for what was saved as `training`."""
@@ -201,7 +190,7 @@ class CheckpointStore:
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=self.keep,
+            preservation_policy=ocp.checkpoint_managers.LatestN(self.keep),
             create=False,
             cleanup_tmp_directories=True,  # what an interrupted run left half-written
             save_root_metadata=False,

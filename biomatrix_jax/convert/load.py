@@ -1,20 +1,76 @@
 """`bm.load`: a decoder from a Hugging Face directory, or from one of our runs or checkpoints."""
 
+import logging
+import os
 from collections.abc import Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from biomatrix_jax.checkpoint import flatten
-from biomatrix_jax.config import ComputeConfig, ModelConfig
+from biomatrix_jax.config import ComputeConfig, ModelConfig, ShardingRules
+from biomatrix_jax.convert.source import cast, check_tokenizer, find_dtype, open_source
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.model.decoder import Constrain, unconstrained
+
+log = logging.getLogger(__name__)
+
+
+def load(
+    path: str | os.PathLike,
+    mesh: jax.sharding.Mesh | None = None,
+    rules: ShardingRules | None = None,
+    dtype: Any = None,
+) -> Decoder:
+    """Loads a decoder.
+
+    Args:
+      path: a Hugging Face directory, a run (its latest step), a checkpoint directory (its latest
+        step) or a step in one.
+      mesh: where to lay the parameters out, see `biomatrix_jax.sharding.make_mesh`; None: the
+        first device.
+      rules: how to lay them out; only with a mesh, None: the default rules.
+      dtype: "float32", "bfloat16" or "float16" for parameters and computation; None: parameters as
+        stored, computation in the embedding's dtype.
+
+    Raises:
+      BadInput: nothing there that can be used; the message names file or tensor.
+    """
+    if rules is not None and mesh is None:
+        raise BadInput("load: rules lay parameters out on a mesh; pass a mesh too")
+    target = None if dtype is None else find_dtype(dtype)
+    source = open_source(path)
+    check_tokenizer(source.files, source.config)
+    for note in source.notes:
+        log.info(note)
+    name = (target or source.dtypes()["embedding.table"]).name
+    compute = ComputeConfig(dtype=name, param_dtype=name)
+    constrain: Constrain = unconstrained
+    if mesh is not None:
+        from biomatrix_jax.sharding import rules as sharding
+
+        rules = rules or ShardingRules()
+        constrain = sharding.constrain(mesh, rules)
+    state = nnx.state(abstract(source.config, compute, constrain), nnx.Param)
+    if mesh is None:
+        first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        places = dict.fromkeys(flatten(state), first)
+    else:
+        places = flatten(sharding.parameter_shardings(mesh, rules, state))
+    arrays = source.place(places)
+    if target is not None:
+        arrays = {path: cast(arrays.pop(path), target, path) for path in places}
+    return build(source.config, compute, arrays, constrain)
 
 
 def build(
     config: ModelConfig,
     compute: ComputeConfig,
-    flat: Mapping[str, jax.Array],
+    flat: Mapping[str, jax.Array | np.ndarray],
     constrain: Constrain = unconstrained,
 ) -> Decoder:
     """A decoder around existing arrays; nothing is initialised.
@@ -23,7 +79,7 @@ def build(
       flat: every parameter by path ("layers.attention.q"), in the shape that the decoder declares.
     """
     graph, state = nnx.split(abstract(config, compute, constrain))
-    arrays = [jax.numpy.asarray(flat[path]) for path in flatten(state)]
+    arrays = [jnp.asarray(flat[path]) for path in flatten(state)]
     return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(state), arrays))
 
 

@@ -7,9 +7,10 @@ the decoder's own declaration: where it has axes (heads, head_dim), the file has
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -88,22 +89,46 @@ def _file_shape(shape: tuple[int, ...], axes: tuple[str, ...]) -> tuple[int, ...
     return (*shape[: end - 2], math.prod(shape[end - 2 : end]), *shape[end:])
 
 
-def check(config: ModelConfig, found: Iterable[tuple[str, tuple[int, ...]]], where: str) -> None:
+def check(
+    config: ModelConfig, found: Iterable[tuple[str, tuple[int, ...], np.dtype]], where: str
+) -> None:
     """Compares what files hold with what the architecture needs, both ways.
 
     Args:
-      found: (name, shape) of every tensor; a name that two files hold appears twice.
+      found: (name, shape, dtype) of every tensor; a name that two files hold appears twice.
       where: the directory, for the message.
 
     Raises:
-      BadInput: lists missing, unexpected, duplicate and mis-shaped tensors together.
+      BadInput: lists missing, unexpected, duplicate and mis-shaped tensors together, and layers
+        of one parameter that are stored in different dtypes: they could not be stacked.
     """
     found = list(found)
-    counts, shapes = Counter(name for name, _ in found), dict(found)
-    needed = {t.name: t.shape for group in tensors(config).values() for t in group}
+    groups = tensors(config).values()
+    needed = {t.name: t.shape for group in groups for t in group}
     allowed = dict(needed)
     if config.tied_embeddings:
         allowed[HEAD] = needed[NAMES["embedding.table"]]
+    dtypes = {name: dtype for name, _, dtype in found}
+    mixed = [
+        f"{t.name} {dtypes[t.name]} instead of {dtypes[group[0].name]}"
+        for group in groups
+        for t in group
+        if t.name in dtypes and dtypes[t.name] != dtypes.get(group[0].name, dtypes[t.name])
+    ]
+    shapes = [(name, shape) for name, shape, _ in found]
+    _compare(needed, allowed, shapes, {"of another dtype than layer 0": mixed}, where)
+
+
+def check_ours(
+    config: ModelConfig, found: Iterable[tuple[str, tuple[int, ...]]], where: str
+) -> None:
+    """As `check`, for our own parameters by path."""
+    needed = {path: shape for path, (shape, _) in parameters(config).items()}
+    _compare(needed, needed, list(found), {}, where)
+
+
+def _compare(needed, allowed, found, others: dict[str, list[str]], where: str) -> None:
+    counts, shapes = Counter(name for name, _ in found), dict(found)
     report = {
         "missing": [name for name in needed if name not in shapes],
         "unexpected": [name for name in shapes if name not in allowed],
@@ -113,46 +138,31 @@ def check(config: ModelConfig, found: Iterable[tuple[str, tuple[int, ...]]], whe
             for name, shape in allowed.items()
             if name in shapes and tuple(shapes[name]) != tuple(shape)
         ],
+        **others,
     }
-    kinds = [f"{len(keys)} {kind}: {_some(keys)}" for kind, keys in report.items() if keys]
+    kinds = [f"{len(keys)} {kind}: {some(keys)}" for kind, keys in report.items() if keys]
     if kinds:
         raise BadInput(f"{where}: tensors do not fit the configuration; {'; '.join(kinds)}")
 
 
-def file_names(names: Iterable[str]) -> dict[str, str]:
-    """Name in our table -> name in the files, where the files leave the `model.` prefix out."""
+def table_names(names: Iterable[str]) -> dict[str, str]:
+    """File name -> name in the table, where the files leave the `model.` prefix out."""
     names = list(names)
     if any(name.startswith(PREFIX) for name in names):
         return {name: name for name in names}
-    return {name if name == HEAD else PREFIX + name: name for name in names}
+    return {name: name if name == HEAD else PREFIX + name for name in names}
 
 
-def stacked(
-    config: ModelConfig, files: Mapping[str, np.ndarray]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields each parameter with its path, built from the file tensors that it consists of.
-
-    Args:
-      files: host arrays by file name, possibly read only when asked for; already checked.
-
-    Raises:
-      BadInput: layers of one parameter are stored in different dtypes.
-    """
-    for path, group in tensors(config).items():
-        if group[0].layer is None:
-            yield path, np.asarray(files[group[0].name]).reshape(group[0].ours)
-            continue
-        first = files[group[0].name]
-        whole = np.empty((len(group), *group[0].ours), first.dtype)
-        for t in group:
-            array = files[t.name]
-            if array.dtype != whole.dtype:
-                raise BadInput(
-                    f"{t.name} is stored as {array.dtype} but {group[0].name} as {whole.dtype}: "
-                    "layers are stacked, so all must have one dtype"
-                )
-            whole[t.layer] = array.reshape(t.ours)
-        yield path, whole
+def stack(group: Sequence[Tensor], arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """One parameter from the file tensors that it consists of, given in order."""
+    arrays = iter(arrays)
+    first = next(arrays)
+    if group[0].layer is None:
+        return np.asarray(first).reshape(group[0].ours)
+    whole = np.empty((len(group), *group[0].ours), first.dtype)
+    for t, array in zip(group, itertools.chain([first], arrays), strict=True):
+        whole[t.layer] = array.reshape(t.ours)
+    return whole
 
 
 def split(
@@ -165,20 +175,19 @@ def split(
 
 
 def from_hf_tensors(config: ModelConfig, files: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All parameters by path from all file tensors by name; strict both ways.
+    """All parameters by path from all file tensors by name.
 
     Raises:
-      BadInput: see `check` and `stacked`.
+      BadInput: see `check`.
     """
-    check(config, ((name, np.shape(array)) for name, array in files.items()), "tensors")
-    return dict(stacked(config, files))
+    check(config, ((name, array.shape, array.dtype) for name, array in files.items()), "weights")
+    groups = tensors(config).items()
+    return {path: stack(group, (files[t.name] for t in group)) for path, group in groups}
 
 
 def to_hf_tensors(config: ModelConfig, flat: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
     """The inverse of `from_hf_tensors`."""
-    declared = tensors(config)
-    if flat.keys() != declared.keys():
-        raise BadInput(f"parameters do not fit: {_some(sorted(flat.keys() ^ declared.keys()))}")
+    check_ours(config, ((path, array.shape) for path, array in flat.items()), "parameters")
     parts = (split(config, path, np.asarray(array)) for path, array in flat.items())
     return dict(pair for part in parts for pair in part)
 
@@ -187,6 +196,7 @@ def _text(shape: Iterable[int]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"
 
 
-def _some(keys: list[str]) -> str:
+def some(keys: Sequence[str]) -> str:
+    """The first keys, for an error message, and how many more there are."""
     more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
     return ", ".join(keys[:LISTED]) + more

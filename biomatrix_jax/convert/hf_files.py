@@ -1,0 +1,135 @@
+"""The weights of a Hugging Face directory: one safetensors file, or several with an index."""
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biomatrix_jax.convert import safetensors_file
+from biomatrix_jax.convert.rules import some
+from biomatrix_jax.convert.safetensors_file import Spec, Stored
+from biomatrix_jax.errors import BadInput
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def find_tensors(directory: str | os.PathLike) -> list[Stored]:
+    """Every tensor that the directory's files hold, in file order; no data is read.
+
+    A name that two files hold appears twice: the caller reports it with everything else that does
+    not fit.
+
+    Raises:
+      BadInput: no weights, a damaged file or index, an index that does not tell what is there.
+    """
+    directory = Path(directory)
+    single, index = directory / SINGLE, directory / INDEX
+    if single.exists() and index.exists():
+        raise BadInput(f"{directory} holds both {SINGLE} and {INDEX}: remove what is stale")
+    if single.exists():
+        return list(safetensors_file.read_header(single).values())
+    if not index.exists():
+        raise BadInput(f"{directory} holds no weights: neither {SINGLE} nor {INDEX}")
+    weight_map = _read_index(index)
+    files = [_shard(directory, name) for name in dict.fromkeys(weight_map.values())]
+    found = [tensor for file in files for tensor in safetensors_file.read_header(file).values()]
+    _check_index(index, weight_map, found)
+    return found
+
+
+def write_tensors(
+    directory: Path,
+    specs: Sequence[Spec],
+    arrays: Iterable[np.ndarray],
+    shard_bytes: int,
+) -> None:
+    """Writes weights into `directory`, one file or several with an index.
+
+    Args:
+      specs: all tensors, widest dtypes first.
+      arrays: the tensors in the same order, possibly made only when asked for.
+      shard_bytes: no file holds more, unless a single tensor does.
+    """
+    shards = plan_shards(specs, shard_bytes)
+    total = len(shards)
+    names = [f"model-{i:05}-of-{total:05}.safetensors" for i in range(1, total + 1)]
+    stream = iter(arrays)
+    for name, shard in zip(names if total > 1 else [SINGLE], shards, strict=True):
+        safetensors_file.write(directory / name, shard, itertools.islice(stream, len(shard)))
+    if total > 1:
+        weight_map = {t.name: n for n, shard in zip(names, shards, strict=True) for t in shard}
+        sizes = {
+            "total_parameters": sum(spec.nbytes // spec.dtype.itemsize for spec in specs),
+            "total_size": sum(spec.nbytes for spec in specs),
+        }
+        content = {"metadata": sizes, "weight_map": dict(sorted(weight_map.items()))}
+        (directory / INDEX).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def plan_shards(specs: Sequence[Spec], shard_bytes: int) -> list[list[Spec]]:
+    """Cuts a sequence of tensors into files, each filled in order."""
+    shards: list[list[Spec]] = [[]]
+    filled = 0
+    for spec in specs:
+        if shards[-1] and filled + spec.nbytes > shard_bytes:
+            shards.append([])
+            filled = 0
+        shards[-1].append(spec)
+        filled += spec.nbytes
+    return shards
+
+
+def parse_size(text: str | int) -> int:
+    """ "5GB", "500MiB" or a number of bytes -> bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(text).strip())
+    unit = match and UNITS.get(match.group(2).upper())
+    size = int(float(match.group(1)) * unit) if unit else 0
+    if size <= 0:
+        raise BadInput(f"shard size {text!r}: write a number with KB, MB, GB, KiB, MiB or GiB")
+    return size
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    try:
+        content: Any = json.loads(
+            path.read_text("utf-8"), object_pairs_hook=safetensors_file.unique_keys
+        )
+        weight_map = content["weight_map"]
+        if not all(isinstance(name, str) for name in weight_map.values()):
+            raise ValueError("a file name that is not text")
+    except OSError as error:
+        raise BadInput(f"{path}: not readable ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{path}: not an index of safetensors files ({error})") from None
+    if not weight_map:
+        raise BadInput(f"{path}: names no tensors")
+    return weight_map
+
+
+def _shard(directory: Path, name: str) -> Path:
+    # A plain name only: an index comes from elsewhere and must not reach other files.
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise BadInput(f"{directory / INDEX}: names {name!r}, which is outside the directory")
+    if not (directory / name).is_file():
+        raise BadInput(f"{directory / INDEX}: names {name}, which is not there")
+    return directory / name
+
+
+def _check_index(index: Path, weight_map: dict[str, str], found: list[Stored]) -> None:
+    held = {(tensor.file.name, tensor.name) for tensor in found}
+    absent = [f"{key} in {name}" for key, name in weight_map.items() if (name, key) not in held]
+    unnamed = [f"{t.name} in {t.file.name}" for t in found if t.name not in weight_map]
+    kinds = []
+    if absent:
+        kinds.append(f"{len(absent)} named but not there: {some(absent)}")
+    if unnamed:
+        kinds.append(f"{len(unnamed)} there but not named: {some(unnamed)}")
+    if kinds:
+        raise BadInput(f"{index}: does not tell what the files hold; {'; '.join(kinds)}")

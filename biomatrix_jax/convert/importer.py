@@ -1,0 +1,43 @@
+"""Hugging Face directory -> checkpoint."""
+
+import os
+from pathlib import Path
+
+from biomatrix_jax.checkpoint import CheckpointStore
+from biomatrix_jax.convert import rules
+from biomatrix_jax.convert.source import HFSource, check_tokenizer
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import atomic_directory, check_absent
+
+
+def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = False) -> list[str]:
+    """Makes the checkpoint directory `dst` with one step, 0, and the files that came with `src`.
+
+    Values and dtypes are kept to the bit. `dst` appears when all is written.
+
+    Returns:
+      Notes for the user, one line each.
+
+    Raises:
+      BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
+    """
+    check_places(src, dst, overwrite)
+    source = HFSource(src)
+    check_tokenizer(source.files, source.config)
+    dtype = source.dtypes()["embedding.table"].name
+    made = {"by": "convert from-hf", "from": str(src), "dtype": dtype}
+    paths = list(rules.tensors(source.config))
+    with (
+        atomic_directory(dst, overwrite) as temporary,
+        CheckpointStore.create(temporary, source.config, carried=source.files, made=made) as store,
+    ):
+        store.save(0, dict(zip(paths, source.parameters(paths), strict=True)))
+    return source.notes
+
+
+def check_places(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool) -> None:
+    """Raises BadInput where writing `dst` would replace something, or would replace `src`."""
+    check_absent(dst, overwrite)
+    a, b = Path(src).resolve(), Path(dst).resolve()
+    if a == b or b in a.parents:
+        raise BadInput(f"{dst} is or contains the source {src}: choose another place")

@@ -1,0 +1,166 @@
+"""One safetensors file: its header checked strictly, its tensors read one at a time, written as a
+stream.
+
+The format (github.com/huggingface/safetensors): eight bytes with the header's length N, little
+endian; N bytes of JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}}` with optional
+strings under `__metadata__`; then the data, without holes. Read here rather than by the library so
+that every error names file and tensor, and so that no reader needs more than one tensor in memory.
+"""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from biomatrix_jax.errors import BadInput
+
+DTYPES = {
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+}
+CODES = {dtype: code for code, dtype in DTYPES.items()}
+LONGEST_HEADER = 100_000_000  # bytes; the library's own limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A tensor without its values."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored(Spec):
+    """A tensor in a file."""
+
+    file: Path
+    offset: int  # bytes from the start of the file
+
+    def read(self) -> np.ndarray:
+        """The tensor, mapped from the file and read only; its pages go when the array does."""
+        if not self.nbytes:
+            return np.empty(self.shape, self.dtype)
+        raw = np.memmap(self.file, np.uint8, "r", self.offset, (self.nbytes,))
+        return raw.view(self.dtype).reshape(self.shape)
+
+
+def read_header(path: str | os.PathLike) -> dict[str, Stored]:
+    """The tensors of a file by name; no data is read.
+
+    Raises:
+      BadInput: the file is truncated or has bytes too many, the header is not what the format
+        asks for, or a tensor has a type that no weights of a decoder have.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise BadInput(f"{path}: truncated: {size} bytes, the header alone is longer")
+            if length > LONGEST_HEADER:
+                raise BadInput(f"{path}: not a safetensors file (a header of {length} bytes)")
+            text = file.read(length)
+    except OSError as error:
+        raise BadInput(f"{path}: not readable ({error.strerror})") from None
+    stored = _parse(path, text, 8 + length)
+    _check_layout(path, stored, 8 + length, size)
+    return stored
+
+
+def write(path: Path, specs: Sequence[Spec], arrays: Iterable[np.ndarray]) -> None:
+    """Writes a file tensor by tensor.
+
+    Args:
+      specs: what will be written, widest dtypes first: readers that view the data in place need
+        every tensor aligned to its own elements.
+      arrays: the tensors in the same order, possibly made only when asked for.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers refuses without
+    begin = 0
+    for spec in specs:
+        end = begin + spec.nbytes
+        header[spec.name] = {
+            "dtype": CODES[spec.dtype],
+            "shape": list(spec.shape),
+            "data_offsets": [begin, end],
+        }
+        begin = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the data is aligned
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for spec, array in zip(specs, arrays, strict=True):
+            if (array.dtype, array.shape) != (spec.dtype, spec.shape):
+                raise ValueError(f"{spec}: got {array.dtype} {array.shape}")
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads(object_pairs_hook=)`: a key given twice is an error, not the last value."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return content
+
+
+def _parse(path: Path, text: bytes, start: int) -> dict[str, Stored]:
+    try:
+        header = json.loads(text.decode(), object_pairs_hook=unique_keys)
+        if not isinstance(header, dict):
+            raise ValueError("not an object")
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: damaged header ({error})") from None
+    header.pop("__metadata__", None)
+    return {name: _entry(path, name, entry, start) for name, entry in header.items()}
+
+
+def _entry(path: Path, name: str, entry: Any, start: int) -> Stored:
+    expected = {"dtype", "shape", "data_offsets"}
+    if not isinstance(entry, dict) or entry.keys() != expected:
+        raise BadInput(f"{path}: damaged header: {name} should have {', '.join(sorted(expected))}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
+        raise BadInput(f"{path}: damaged header: shape {shape} or offsets {offsets} of {name}")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise BadInput(f"{path}: {name} is stored as {dtype!r}; read are {', '.join(DTYPES)}")
+    stored = Stored(name, DTYPES[dtype], tuple(shape), path, start + offsets[0])
+    if offsets[1] - offsets[0] != stored.nbytes:
+        raise BadInput(
+            f"{path}: damaged header: {name} is {dtype} {shape}, {stored.nbytes} bytes, "
+            f"but its offsets {offsets} say {offsets[1] - offsets[0]}"
+        )
+    return stored
+
+
+def _naturals(values: Any) -> bool:
+    return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
+
+
+def _check_layout(path: Path, stored: dict[str, Stored], start: int, size: int) -> None:
+    end = start
+    for tensor in sorted(stored.values(), key=lambda t: (t.offset, t.nbytes)):
+        if tensor.offset != end:
+            kind = "overlaps the tensor before it" if tensor.offset < end else "leaves a hole"
+            raise BadInput(f"{path}: damaged header: {tensor.name} {kind}")
+        end += tensor.nbytes
+        if end > size:
+            raise BadInput(f"{path}: truncated: {size} bytes, {tensor.name} ends at byte {end}")
+    if end != size:
+        raise BadInput(f"{path}: {size - end} bytes after the last tensor: damaged")
