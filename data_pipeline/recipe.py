@@ -1,0 +1,76 @@
+"""The recipe of a data directory: which sources, read how, composed how, packed into what rows."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from biomatrix_jax.config import configs_directory, load_as
+from biomatrix_jax.errors import BadInput
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class SourceRecipe:
+    """One corpus. Its rows stay apart from other sources', so that a mixture can weight it."""
+
+    name: str  # of its shards, and what `data.mixture` calls it
+    reader: str  # a reader of data_pipeline.sources
+    path: str = ""  # what the reader reads; empty: what it ships with
+    options: dict[str, Any] = field(default_factory=dict)  # the reader's own
+    probabilities: dict[str, float] = field(default_factory=dict)  # field or view -> how often
+
+    def __post_init__(self):
+        if not _NAME.fullmatch(self.name):
+            raise BadInput(
+                f"source {self.name!r}: a name is letters, digits, '_', '-' and '.', as files have"
+            )
+        for key, probability in self.probabilities.items():
+            if not 0 <= probability <= 1:
+                raise BadInput(
+                    f"source {self.name}: the probability of {key} must be from 0 to 1, "
+                    f"not {probability}"
+                )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `biomatrix data build` makes. Paths are relative to where it runs."""
+
+    sources: tuple[SourceRecipe, ...]
+    tokenizer: str  # directory with the tokenizer.json of the unified vocabulary
+    molecule_tokenizer: str = ""  # directory of a MoleculeTokenizer; empty: no molecules in 3D
+    row_length: int = 8192  # tokens
+    seed: int = 0  # of everything that composition draws
+
+    def __post_init__(self):
+        if self.row_length < 2:
+            raise BadInput(f"row_length must be at least 2, not {self.row_length}")
+        if self.seed < 0:
+            raise BadInput(f"seed must not be negative: {self.seed}")
+        names = [source.name for source in self.sources]
+        if not names:
+            raise BadInput("sources is empty: name at least one corpus")
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise BadInput(f"two sources are called {min(repeated)}: give each its own name")
+
+
+def load(path: str | os.PathLike, overrides=()) -> Recipe:
+    """Reads a recipe, strictly; `overrides` are `key=value`, as for a run's configuration.
+
+    Args:
+      path: a YAML file, or the bare name of a recipe shipped in `configs/recipes/`.
+
+    Raises:
+      BadInput: no such file, broken YAML, an unknown key, a value of a wrong type or range.
+    """
+    path = Path(path)
+    recipes = configs_directory() / "recipes"
+    if not path.is_file():
+        shipped = sorted(found.stem for found in recipes.glob("*.yaml"))
+        if str(path) not in shipped:
+            raise BadInput(f"{path}: no such recipe; shipped by name: {', '.join(shipped)}")
+        path = recipes / f"{path}.yaml"
+    return load_as(Recipe, path, overrides)
