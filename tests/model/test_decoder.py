@@ -158,7 +158,7 @@ def test_norms_are_computed_in_float32():
     wide = x.astype(np.float64)
     want = wide / np.sqrt((wide**2).mean() + 1e-6)
     assert norm(x).dtype == jnp.bfloat16
-    np.testing.assert_allclose(norm(x).astype(np.float64), want, rtol=2**-8)
+    np.testing.assert_allclose(np.asarray(norm(x), np.float64), want, rtol=2**-8)
 
 
 def test_bfloat16_stays_close_and_logits_come_in_float32(model_of):
