@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from biomatrix_jax.structure.molecule.errors import (
     NoForceField,
     TokenOutside,
 )
+from biomatrix_jax.structure.molecule.released import read_released
 from biomatrix_jax.structure.molecule.serialization import bond_matrix, build, join
 
 
@@ -44,12 +46,13 @@ class MoleculeTokenizer:
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike) -> "MoleculeTokenizer":
-        """Reads a directory that `save` wrote: config.json and model.safetensors.
+        """Reads a directory that `save` wrote, or the file of weights that MolStrucTok published.
 
         Raises:
           BadInput: a file is missing or damaged, or the tensors do not fit the configuration.
         """
-        return cls(*weights.read(path))
+        path = Path(path)
+        return cls(*(read_released(path) if path.is_file() else weights.read(path)))
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the directory that `from_pretrained` reads; `path` must not exist, or be empty."""
