@@ -27,7 +27,7 @@ import orbax.checkpoint as ocp
 
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory
+from biomatrix_jax.files import atomic_directory, check_absent
 from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES
 
 FORMAT = 1
@@ -72,6 +72,8 @@ class CheckpointStore:
           BadInput: `directory` exists and is not empty.
         """
         directory = _absolute(directory)
+        check_absent(directory)  # in every process, so that none waits for one that gave up
+        _barrier("checkpoint absent")
         if jax.process_index() == 0:
             with atomic_directory(directory) as temporary:
                 (temporary / "hf").mkdir()
@@ -217,7 +219,9 @@ class CheckpointStore:
             raise BadInput(f"{folder} holds no {name}: it was saved without")
         inventory = folder / INVENTORY
         if inventory.exists():  # object stores have no rename to write it before
-            _compare(folder, name, json.loads(inventory.read_text()))
+            with _explained(inventory):
+                sizes = json.loads(inventory.read_text())
+            _compare(folder, name, sizes)
         return folder / name
 
     def _metadata(self, step: int, item: str) -> dict[str, jax.ShapeDtypeStruct]:
@@ -328,7 +332,7 @@ def _compare(folder: Path, item: str, inventory: dict[str, int]) -> None:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turns whatever Orbax raises while reading into one line that names the file."""
+    """Turns whatever is raised while reading into one line that names the file."""
     try:
         yield
     except Exception as error:

@@ -1,0 +1,326 @@
+"""Checkpoints: what is complete, where arrays go, and what happens to damaged files."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+
+from biomatrix_jax import checkpoint
+from biomatrix_jax.checkpoint import CheckpointStore, flatten, is_checkpoint, locate
+from biomatrix_jax.config import ComputeConfig, ModelConfig
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.model import Decoder
+
+CONFIG = ModelConfig(37, 16, 2, 4, 2, 8, 24, 1e6, 1e-6, True, 512)
+
+
+def decoder_state(param_dtype="float32", seed=0) -> nnx.State:
+    return nnx.state(
+        Decoder(CONFIG, ComputeConfig(param_dtype=param_dtype), rngs=nnx.Rngs(seed)), nnx.Param
+    )
+
+
+def abstract(tree, sharding=None):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+def assert_same_bits(a, b):
+    a, b = flatten(a), flatten(b)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype, name
+        assert np.asarray(a[name]).tobytes() == np.asarray(b[name]).tobytes(), name
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A directory with steps 0 and 20, closed; and what step 20 holds."""
+    params = decoder_state(seed=1)
+    training = optax.adamw(1e-3).init(params)
+    with CheckpointStore.create(tmp_path / "ckpt", CONFIG, made={"by": "test"}) as store:
+        store.save(0, decoder_state(seed=0))
+        store.save(20, params, training=training, data={"step": 20, "name": "ä"})
+    return tmp_path / "ckpt", params, training
+
+
+def test_what_was_saved_comes_back_bit_for_bit(saved):
+    directory, params, training = saved
+    store = CheckpointStore.open(directory)
+    assert store.model == CONFIG
+    assert store.made == {"by": "test"}
+    assert store.steps() == [0, 20]
+    assert store.latest() == 20
+    restored = store.restore_params(20, abstract(params))
+    assert_same_bits(restored, params)
+    assert jax.tree.structure(restored) == jax.tree.structure(params)
+    assert_same_bits(store.restore_params(0, abstract(params)), decoder_state(seed=0))
+    again = store.restore_training(20, abstract(training))
+    assert jax.tree.structure(again) == jax.tree.structure(training)
+    assert_same_bits(again, training)
+    assert store.restore_data(20) == {"step": 20, "name": "ä"}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_stored_dtype_is_kept(tmp_path, dtype):
+    bits = np.arange(2**12, dtype=np.uint16 if dtype != "float32" else np.uint32)
+    values = (bits * 13).view(np.dtype(getattr(ml_dtypes, dtype, dtype)))  # NaN and denormals too
+    with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
+        store.save(3, {"x": {"y": values}})
+    store = CheckpointStore.open(tmp_path / "c")
+    leaf = store.abstract_params(3)["x.y"]
+    assert (leaf.shape, leaf.dtype) == (values.shape, values.dtype)
+    assert store.read_param(3, "x.y").tobytes() == values.tobytes()
+    restored = store.restore_params(3, {"x": {"y": leaf}})
+    assert np.asarray(restored["x"]["y"]).tobytes() == values.tobytes()
+
+
+def test_restores_onto_other_shardings(tmp_path):
+    devices = np.array(jax.devices())
+    writing = jax.sharding.Mesh(devices.reshape(4, 2), ("fsdp", "tensor"))
+    reading = jax.sharding.Mesh(devices.reshape(2, 4), ("fsdp", "tensor"))
+    x = np.arange(8 * 16 * 4, dtype=np.float32).reshape(8, 16, 4)
+    placed = jax.device_put(x, NamedSharding(writing, PartitionSpec("fsdp", "tensor")))
+    with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
+        store.save(1, {"x": placed})
+    target = NamedSharding(reading, PartitionSpec(None, "tensor", "fsdp"))
+    restored = CheckpointStore.open(tmp_path / "c").restore_params(1, abstract({"x": x}, target))
+    assert restored["x"].sharding == target
+    np.testing.assert_array_equal(restored["x"], x)
+
+
+def test_casts_to_the_dtype_asked_for(saved):
+    directory, params, _ = saved
+    wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.bfloat16), params)
+    restored = CheckpointStore.open(directory).restore_params(20, wanted)
+    assert_same_bits(restored, jax.tree.map(lambda x: x.astype(jnp.bfloat16), params))
+
+
+def test_arrays_may_change_as_soon_as_save_returns(tmp_path):
+    step = jax.jit(lambda x: x + 1, donate_argnums=0)
+    x = jnp.zeros((512, 1024))
+    host = np.zeros((512, 1024), np.float32)
+    with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
+        for i in range(3):
+            store.save(i, {"x": x, "host": host})
+            host += 1
+            x = step(x)
+    store = CheckpointStore.open(tmp_path / "c")
+    for i in range(3):
+        assert (store.read_param(i, "x") == i).all()
+        assert (store.read_param(i, "host") == i).all()
+
+
+def test_keep_leaves_the_newest(tmp_path):
+    with CheckpointStore.create(tmp_path / "c", CONFIG, keep=2) as store:
+        for step in (10, 20, 30):
+            store.save(step, {"x": np.ones(3)})
+    with CheckpointStore.open(tmp_path / "c", keep=2) as store:
+        assert store.steps() == [20, 30]
+        store.save(40, {"x": np.ones(3)})
+        store.wait()
+        assert store.steps() == [30, 40]
+    with CheckpointStore.open(tmp_path / "c") as store:
+        store.save(50, {"x": np.ones(3)})
+    assert store.steps() == [30, 40, 50]
+
+
+def test_a_step_is_not_saved_twice(saved):
+    with (
+        CheckpointStore.open(saved[0]) as store,
+        pytest.raises(BadInput, match="holds step 20 already"),
+    ):
+        store.save(20, {"x": np.ones(3)})
+
+
+def test_incomplete_steps_are_not_there(saved):
+    directory = saved[0]
+    # What a killed run leaves: Orbax's temporary folder; and things that are no steps at all.
+    shutil.copytree(directory / "20", directory / "30.orbax-checkpoint-tmp-7")
+    (directory / "notes").mkdir()
+    store = CheckpointStore.open(directory)
+    assert store.steps() == [0, 20]
+    assert locate(directory) == (directory, 20)
+    with pytest.raises(BadInput, match="holds no step 30"):
+        store.restore_data(30)
+    with store:  # the next save clears it away
+        store.save(30, {"x": np.ones(3)})
+    assert store.steps() == [0, 20, 30]
+    assert not list(directory.glob("*tmp*"))
+
+
+def test_killed_while_saving(tmp_path):
+    script = textwrap.dedent(
+        f"""
+        import sys, numpy as np
+        sys.path[:0] = {sys.path!r}
+        from biomatrix_jax.checkpoint import CheckpointStore
+        from biomatrix_jax.config import ModelConfig
+        store = CheckpointStore.create({str(tmp_path / "c")!r}, ModelConfig())
+        rng = np.random.default_rng(0)
+        for step in range(1000):
+            store.save(step, {{"x": rng.standard_normal(2_000_000), "step": np.int32(step)}})
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", script]) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "c" / "1").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    store = CheckpointStore.open(tmp_path / "c")
+    assert store.latest() >= 1
+    for step in store.steps():  # each one that is listed is whole
+        assert store.read_param(step, "step") == step
+        assert store.read_param(step, "x").shape == (2_000_000,)
+
+
+def test_a_failed_save_raises_and_leaves_no_step(saved, monkeypatch):
+    def full(self):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(CheckpointStore, "_take_inventory", full)
+    store = CheckpointStore.open(saved[0])
+    store.save(30, {"x": np.ones(3)})
+    with pytest.raises(OSError, match="no space left"):
+        store.close()
+    assert store.steps() == [0, 20]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "missing"])
+def test_damage_is_named_by_file(saved, kind):
+    directory, params, _ = saved
+    files = [p for p in (directory / "20" / "params").rglob("*") if p.is_file()]
+    assert len(files) > 5
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2]) if kind == "truncated" else file.unlink()
+        with pytest.raises(BadInput, match="damaged") as error:
+            CheckpointStore.open(directory).restore_params(20, abstract(params))
+        assert str(file) in str(error.value)
+        assert "\n" not in str(error.value)
+        file.write_bytes(content)
+    CheckpointStore.open(directory).restore_params(20, abstract(params))
+
+
+def test_damaged_inventory(saved):
+    inventory = saved[0] / "20" / checkpoint.INVENTORY
+    inventory.write_text("{")
+    with pytest.raises(BadInput, match=checkpoint.INVENTORY):
+        CheckpointStore.open(saved[0]).read_param(20, "final_norm.scale")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_changed_bytes_in_the_tree_are_found(saved):
+    directory, params, _ = saved
+    (file,) = (directory / "20" / "params" / "d").iterdir()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match="damaged checkpoint") as error:
+        CheckpointStore.open(directory).restore_params(20, abstract(params))
+    assert "\n" not in str(error.value)
+
+
+def test_names_and_shapes_must_fit(saved):
+    directory, params, _ = saved
+    wanted = dict(flatten(abstract(params)))
+    wanted["extra"] = wanted.pop("final_norm.scale")
+    wanted["embedding.table"] = jax.ShapeDtypeStruct((38, 16), jnp.float32)
+    with pytest.raises(BadInput) as error:
+        CheckpointStore.open(directory).restore_params(20, wanted)
+    for part in (
+        "extra is missing",
+        "final_norm.scale is not expected",
+        "embedding.table has shape (37, 16), expected (38, 16)",
+    ):
+        assert part in str(error.value)
+
+
+def test_items_that_were_not_saved(saved):
+    with pytest.raises(BadInput, match="holds no training"):
+        CheckpointStore.open(saved[0]).restore_training(0, {})
+    with pytest.raises(BadInput, match="holds no data"):
+        CheckpointStore.open(saved[0]).restore_data(0)
+
+
+def test_locate(saved, tmp_path):
+    directory = saved[0]
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copytree(directory, run / "checkpoints")
+    assert locate(directory) == (directory, 20)
+    assert locate(directory / "0") == (directory, 0)
+    assert locate(run) == (run / "checkpoints", 20)
+    assert locate(os.path.relpath(directory)) == (directory, 20)
+    for path in (directory, directory / "0", run):
+        assert is_checkpoint(path)
+    for path in (tmp_path, tmp_path / "none", directory / "hf"):
+        assert not is_checkpoint(path)
+    with pytest.raises(BadInput, match="holds no step 7"):
+        locate(directory / "7")
+    with pytest.raises(BadInput, match="does not exist"):
+        locate(tmp_path / "none")
+    with pytest.raises(BadInput, match="neither a checkpoint nor a run"):
+        locate(tmp_path)
+    CheckpointStore.create(tmp_path / "empty", CONFIG)
+    with pytest.raises(BadInput, match="no complete step"):
+        locate(tmp_path / "empty")
+
+
+def test_create_carries_files_and_does_not_overwrite(tmp_path):
+    hf = tmp_path / "hf"
+    hf.mkdir()
+    (hf / "tokenizer.json").write_bytes(b'{"a":\r\n 1}')
+    (hf / "config.json").write_bytes(b"{}")
+    (hf / "model.safetensors").write_bytes(b"large")
+    store = CheckpointStore.create(tmp_path / "c", CONFIG, carried=hf)
+    assert {p.name for p in store.carried.iterdir()} == {"tokenizer.json", "config.json"}
+    assert (store.carried / "tokenizer.json").read_bytes() == b'{"a":\r\n 1}'
+    with pytest.raises(BadInput, match="exists already"):
+        CheckpointStore.create(tmp_path / "c", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "model.json"),
+        ("[]", "model.json"),
+        ('{"format": 2}', "format 2, this version reads 1"),
+        ('{"format": 1, "model": {"vocab": 3}, "made": {}}', "did you mean vocab_size"),
+        ('{"format": 1, "model": {"vocab_size": "3"}, "made": {}}', "vocab_size must be"),
+    ],
+)
+def test_unreadable_description(tmp_path, content, message):
+    (tmp_path / "model.json").write_text(content)
+    with pytest.raises(BadInput, match=message):
+        CheckpointStore.open(tmp_path)
+
+
+def test_open_elsewhere(tmp_path):
+    with pytest.raises(BadInput, match="is not a checkpoint"):
+        CheckpointStore.open(tmp_path)
+
+
+def test_inventory_lists_every_file(saved):
+    folder = saved[0] / "20"
+    listed = json.loads((folder / checkpoint.INVENTORY).read_text())
+    items = ("params", "training", "data")
+    found = [p for item in items for p in (folder / item).rglob("*") if p.is_file()]
+    assert listed == {p.relative_to(folder).as_posix(): p.stat().st_size for p in found}
+
+
+def test_flatten_names_variables_and_nested_leaves():
+    x = jnp.zeros(2)
+    assert list(flatten({"b": [x, {"c": x}], "a": nnx.Param(x)})) == ["a", "b.0", "b.1.c"]
