@@ -1,0 +1,197 @@
+"""The training loop: set up, compile, loop."""
+
+import contextlib
+import dataclasses
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import jax
+import numpy as np
+from flax import nnx
+
+from biomatrix_jax.checkpoint import CheckpointStore
+from biomatrix_jax.config import RunConfig
+from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.loader import Loader
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.sharding import make_mesh
+from biomatrix_jax.tokens import Vocabulary
+from biomatrix_jax.train import run
+from biomatrix_jax.train.flops import flops_per_token, peak_flops
+from biomatrix_jax.train.metrics import Recorder
+from biomatrix_jax.train.step import BATCH, Step, TrainState, make_step
+
+
+def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int:
+    """Trains as `config` says, into the run directory `out` (its layout: `run`).
+
+    A run that `out` holds already is resumed from its latest complete checkpoint. On SIGTERM or
+    SIGINT the step at hand is finished and saved before this returns; at a second one, at once.
+
+    Args:
+      display: where progress is shown; None is standard error.
+
+    Returns:
+      The number of updates made so far: `config.train.steps`, unless a signal came before.
+
+    Raises:
+      BadInput: the mesh, the model, the data and the run in `out` do not go together. Raised before
+        anything is written, other than for data that turn out to be damaged while they are read.
+    """
+    out, steps, display = Path(out), config.train.steps, display or sys.stderr
+
+    # Set up. All that can be refused is refused here, before anything is written.
+    store = run.find_store(out, config)
+    done = (store.latest() if store else None) or 0
+    loader = open_data(config)
+    vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
+    data_checksum = manifests.sha256(Path(config.data.path) / manifests.FILE)
+    mesh = make_mesh(config.mesh)
+    step = make_step(config, mesh)
+    if done:
+        check_data(store, done, data_checksum)
+    if done >= steps:
+        print(f"{out} is finished: {done} steps", file=display)
+        return done
+    if done:
+        print(f"resuming {out} after step {done}", file=display)
+        state = restored(store, done, step)
+    else:
+        state = initial(config, step, mesh)
+
+    # Compile, once: the loop calls the compiled program, which takes nothing of another shape.
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(step.state.params))
+    kind = mesh.devices.flat[0].device_kind
+    print(f"{parameters:,} parameters on {mesh.size} {kind} devices, compiling", file=display)
+    train_step = step.train.lower(step.state, step.batch).compile()
+    peak = peak_flops(list(mesh.devices.flat))
+
+    # Loop.
+    out.mkdir(parents=True, exist_ok=True)
+    run.write_config(out, config)
+    store = store or run.create_store(out, config, vocabulary)
+    recorder = Recorder(
+        out,
+        done=done,
+        steps=steps,
+        flops_per_token=flops_per_token(config.model, config.data.row_length),
+        peak=peak,
+        tensorboard=config.train.tensorboard,
+        display=display,
+    )
+    batches = loader.iterate(done)
+    pending = None  # metrics of the last step, read while the next one runs
+    with store, recorder, contextlib.closing(batches), stop_on_signal() as stop:
+        last = False
+        while not last:
+            batch = on_mesh(next(batches), step)
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, batch)
+            done += 1
+            last = done == steps or stop.is_set()
+            if pending:
+                recorder.write(*pending)
+            pending = done, metrics
+            if last or done % config.train.checkpoint_every == 0:
+                # Lines first: a checkpoint never knows of steps that the metrics do not.
+                recorder.write(*pending)
+                pending = None
+                store.save(
+                    done,
+                    state.params,
+                    training=state.optimizer,
+                    data={"step": done, "manifest_sha256": data_checksum},
+                )
+                recorder.restart_clock()
+    return done
+
+
+def open_data(config: RunConfig) -> Loader:
+    """The rows of a run, of which each process reads its own.
+
+    Raises:
+      BadInput: there are none, or their vocabulary or length is more than the model has.
+    """
+    if not config.data.path:
+        raise BadInput("data.path is empty: name a directory made by `biomatrix data build`")
+    processes = jax.process_index(), jax.process_count()
+    loader = Loader(config.data.path, config.data, config.train.seed, *processes)
+    tokenizer_size = loader.manifest.vocabulary.size
+    if config.model.vocab_size < tokenizer_size:
+        raise BadInput(
+            f"model.vocab_size ({config.model.vocab_size}) is a vocabulary smaller than the "
+            f"tokenizer of {config.data.path}, which has {tokenizer_size} tokens: enlarge it"
+        )
+    if config.data.row_length > config.model.max_positions:
+        raise BadInput(
+            f"data.row_length ({config.data.row_length}) is more than model.max_positions "
+            f"({config.model.max_positions})"
+        )
+    return loader
+
+
+def check_data(store: CheckpointStore, step: int, checksum: str) -> None:
+    if store.restore_data(step)["manifest_sha256"] != checksum:
+        raise BadInput(
+            f"{store.directory}: was trained on other data than data.path names now: the manifest "
+            "differs, so the same steps would see other rows"
+        )
+
+
+def initial(config: RunConfig, step: Step, mesh: jax.sharding.Mesh) -> TrainState:
+    """Random weights by the run's seed, or those that `train.init_from` names."""
+    if not config.train.init_from:
+        return step.random(config.train.seed)
+    from biomatrix_jax.convert.load import load
+
+    model = load(
+        config.train.init_from, mesh=mesh, rules=config.rules, dtype=config.compute.param_dtype
+    )
+    theirs, ours = dataclasses.asdict(model.config), dataclasses.asdict(config.model)
+    wrong = [f"{k} is {theirs[k]} there, {v} here" for k, v in ours.items() if theirs[k] != v]
+    if wrong:
+        raise BadInput(f"train.init_from: {config.train.init_from}: model.{'; model.'.join(wrong)}")
+    return step.start(nnx.state(model, nnx.Param))
+
+
+def restored(store: CheckpointStore, done: int, step: Step) -> TrainState:
+    """The state after `done` updates, placed as `step` wants it whatever mesh it was saved on."""
+    return TrainState(
+        step=jax.device_put(np.int32(done), step.state.step.sharding),
+        params=store.restore_params(done, step.state.params),
+        optimizer=store.restore_training(done, step.state.optimizer),
+    )
+
+
+def on_mesh(rows: dict[str, np.ndarray], step: Step) -> dict[str, jax.Array]:
+    """This process's rows of a batch -> the global arrays that the step takes."""
+    return {
+        name: jax.make_array_from_process_local_data(step.batch[name].sharding, rows[name])
+        for name in BATCH
+    }
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that the first SIGTERM or SIGINT sets; a second one acts as it did before."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may say what signals do
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def request(number, frame):
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,261 @@
+import dataclasses
+import io
+import json
+import logging
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from biomatrix_jax import config as configs
+from biomatrix_jax.checkpoint import CheckpointStore
+from biomatrix_jax.config import MeshConfig
+from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.loader import Loader
+from biomatrix_jax.data.manifest import Manifest, Packing, SourceEntry, VocabularyEntry
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.tokens import MODALITIES, Vocabulary, base_tokenizer_path
+from biomatrix_jax.train import metrics
+from biomatrix_jax.train.loop import train
+from data_pipeline.shards import write_shards
+
+from .conftest import LENGTH, packed_row
+
+
+def make_data(directory, seed=0, rows=40):
+    """A complete data directory of random packed rows."""
+    rng = np.random.default_rng(seed)
+    shards = write_shards((packed_row(rng) for _ in range(rows)), directory, "noise")
+    (directory / "tokenizer").mkdir()
+    vocabulary = Vocabulary.from_pretrained(base_tokenizer_path())
+    vocabulary.save(directory / "tokenizer")
+    source = SourceEntry("noise", rows, rows, {}, rows, 0, rows, {MODALITIES[0]: 1}, rows)
+    manifests.write(
+        Manifest(
+            schema_version=manifests.SCHEMA_VERSION,
+            row_length=LENGTH,
+            seed=seed,
+            vocabulary=VocabularyEntry(vocabulary.size, {}),
+            packing=Packing("none", 1),
+            sources=(source,),
+            shards=tuple(shards),
+            versions={},
+        ),
+        directory,
+    )
+    return directory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_cache(tmp_path_factory):
+    """The same program is compiled for many runs here."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = [getattr(jax.config, name) for name in names]
+    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0), strict=True):
+        jax.config.update(name, value)
+    yield
+    for name, value in zip(names, before, strict=True):
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def run_config(config, tmp_path_factory):
+    data = make_data(tmp_path_factory.mktemp("data"))
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, vocab_size=2320),
+        mesh=MeshConfig(fsdp=4, tensor=2),
+        data=dataclasses.replace(config.data, path=str(data)),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(run_config, tmp_path_factory):
+    """A run of six steps in one go: (its directory, what JAX logged of compiling)."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    log, logger = io.StringIO(), logging.getLogger("jax")
+    handler = logging.StreamHandler(log)
+    logger.addHandler(handler)
+    with jax.log_compiles():
+        assert train(run_config, out, display=io.StringIO()) == 6
+    logger.removeHandler(handler)
+    return out, log.getvalue()
+
+
+def losses(out):
+    return {line["step"]: line["loss"] for line in metrics.read(out / metrics.FILE)}
+
+
+def parameters(out, step):
+    store = CheckpointStore.open(out / "checkpoints")
+    return store.restore_params(step, store.abstract_params(step))
+
+
+def differ(config, section, **fields):
+    changed = dataclasses.replace(getattr(config, section), **fields)
+    return dataclasses.replace(config, **{section: changed})
+
+
+class Interrupted(Exception):
+    pass
+
+
+def at_batch(monkeypatch, number, action):
+    """Does something when the loop's read-ahead comes to a batch."""
+    batch = Loader.batch
+
+    def hooked(self, step):
+        if step == number:
+            action()
+        return batch(self, step)
+
+    monkeypatch.setattr(Loader, "batch", hooked)
+
+
+def interrupt():
+    raise Interrupted
+
+
+def test_a_run_is_complete_on_disk(whole, run_config):
+    out, _ = whole
+    assert configs.load(out / "config.yaml") == run_config
+    lines = metrics.read(out / metrics.FILE)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert all(
+        line["loss_by_modality"].keys() == {"text", "smiles", "protein_sequence"} for line in lines
+    )
+    assert lines[0]["learning_rate"] == pytest.approx(0.005)
+    assert lines[-1]["learning_rate"] == pytest.approx(0.001)
+    assert lines[-1]["loss"] < lines[0]["loss"] - 0.5
+    store = CheckpointStore.open(out / "checkpoints")
+    assert store.steps() == [3, 6]
+    assert store.model == run_config.model
+    assert store.made["config"]["train"]["seed"] == 0
+    assert list((out / "tensorboard").iterdir())
+
+
+def test_a_run_carries_its_tokenizer_and_where_documents_end(whole, run_config):
+    carried = CheckpointStore.open(whole[0] / "checkpoints").carried
+    tokenizer = base_tokenizer_path() / "tokenizer.json"
+    assert (carried / "tokenizer.json").read_bytes() == tokenizer.read_bytes()
+    generation = json.loads((carried / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == Vocabulary.from_pretrained(base_tokenizer_path()).eos_id
+
+
+def test_the_step_is_compiled_once(whole):
+    assert whole[1].count("Finished XLA compilation of jit(train)") == 1
+
+
+def test_a_killed_run_continues_bit_for_bit(whole, run_config, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        at_batch(patch, 4, interrupt)
+        with pytest.raises(Interrupted):
+            train(run_config, out, display=io.StringIO())
+    assert CheckpointStore.open(out / "checkpoints").steps() == [3]
+    display = io.StringIO()
+    assert train(run_config, out, display=display) == 6
+    assert "after step 3" in display.getvalue()
+    assert losses(out) == losses(whole[0])
+    expected = parameters(whole[0], 6)
+    assert expected
+    for name, array in parameters(out, 6).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_sigterm_saves_and_ends_well(whole, run_config, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    handler = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        at_batch(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        done = train(run_config, out, display=io.StringIO())
+    assert 1 <= done < 6
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert done in CheckpointStore.open(out / "checkpoints").steps()
+    assert max(losses(out)) == done
+    assert train(run_config, out, display=io.StringIO()) == 6
+    assert losses(out) == losses(whole[0])
+
+
+def test_a_finished_run_is_left_alone(whole, run_config):
+    before = (whole[0] / metrics.FILE).read_bytes()
+    display = io.StringIO()
+    assert train(run_config, whole[0], display=display) == 6
+    assert "finished" in display.getvalue()
+    assert (whole[0] / metrics.FILE).read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_run_continues_on_another_mesh(whole, run_config, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        at_batch(patch, 4, interrupt)
+        with pytest.raises(Interrupted):
+            train(run_config, out, display=io.StringIO())
+    moved = dataclasses.replace(run_config, mesh=MeshConfig(data=2, fsdp=2, context=2))
+    train(moved, out, display=io.StringIO())
+    here, there = losses(out), losses(whole[0])
+    assert here.keys() == there.keys()
+    np.testing.assert_allclose([*here.values()], [*there.values()], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "message"),
+    [
+        ("model", {"vocab_size": 2048}, r"model.vocab_size \(2048\) is a vocabulary smaller than"),
+        (
+            "model",
+            {"max_positions": 16},
+            "is more than model.max_positions",
+        ),
+        ("model", {"kv_heads": 1}, "layers.attention.k: .*kv_heads of 1 .*tensor=2"),
+        ("mesh", {"tensor": 3}, "needs 12 devices, but there are 8"),
+        ("data", {"batch_rows": 6}, "batch of 6"),
+        ("data", {"row_length": 64}, "rows of 32 tokens"),
+        ("data", {"path": ""}, "data.path is empty"),
+        ("data", {"mixture": {"zinc": 1.0}}, "no source zinc"),
+        ("rules", {"embed": ("tensor",)}, "both use the mesh axis tensor"),
+        ("train", {"init_from": "nowhere"}, "nowhere"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    section, fields, message, run_config, tmp_path
+):
+    out = tmp_path / "run"
+    with pytest.raises(BadInput, match=message):
+        train(differ(run_config, section, **fields), out, display=io.StringIO())
+    assert not out.exists()
+
+
+def test_a_directory_that_is_no_run_is_left_alone(run_config, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(BadInput, match="is not a run"):
+        train(run_config, tmp_path, display=io.StringIO())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_resuming_as_another_run_lists_the_differences(whole, run_config):
+    other = differ(differ(run_config, "optimizer", b1=0.8), "train", seed=3, keep_checkpoints=9)
+    with pytest.raises(BadInput) as error:
+        train(other, whole[0], display=io.StringIO())
+    assert "optimizer.b1 was 0.9, is 0.8; train.seed was 0, is 3. " in str(error.value)
+    assert "keep_checkpoints" not in str(error.value)
+
+
+def test_resuming_on_other_data_is_refused_wherever_they_lie(whole, run_config, tmp_path):
+    other = differ(run_config, "data", path=str(make_data(tmp_path / "data", seed=1)))
+    with pytest.raises(BadInput, match="other data"):
+        train(other, whole[0], display=io.StringIO())
+
+
+def test_a_run_starts_from_the_weights_of_another(whole, run_config, tmp_path):
+    before = whole[0] / "checkpoints" / "6"
+    start = differ(run_config, "train", init_from=str(before), steps=1, seed=5)
+    train(start, tmp_path / "run", display=io.StringIO())
+    assert losses(tmp_path / "run")[1] < losses(whole[0])[1] - 0.5
+    larger = differ(start, "model", vocab_size=2336)
+    with pytest.raises(BadInput, match=r"model.vocab_size is 2320 there, 2336 here"):
+        train(larger, tmp_path / "other", display=io.StringIO())
+    assert not (tmp_path / "other").exists()

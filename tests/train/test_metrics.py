@@ -1,0 +1,108 @@
+import io
+import json
+
+import numpy as np
+import pytest
+
+from biomatrix_jax.train.flops import Peak
+from biomatrix_jax.train.metrics import FILE, TENSORBOARD, Progress, Recorder, cut, read
+from biomatrix_jax.train.step import Metrics
+
+PUBLISHED = Peak(1e12, "published")
+
+
+def metrics(loss=1.5):
+    nan = np.nan
+    return Metrics(
+        loss=np.float32(loss),
+        tokens=np.int32(1000),
+        modality_loss=np.array([2.0, nan, nan, 0.5, nan, nan], np.float32),
+        modality_targets=np.array([700, 0, 0, 299, 0, 0], np.int32),
+        grad_norm=np.float32(0.25),
+        learning_rate=np.float32(1e-3),
+    )
+
+
+def recorder(directory, done=0, peak=PUBLISHED, tensorboard=False):
+    return Recorder(
+        directory,
+        done=done,
+        steps=5,
+        flops_per_token=2e6,
+        peak=peak,
+        tensorboard=tensorboard,
+        display=io.StringIO(),
+    )
+
+
+def test_a_line_says_it_all(tmp_path):
+    with recorder(tmp_path) as record:
+        record.write(1, metrics(loss=1 / 3))
+    (line,) = read(tmp_path / FILE)
+    assert np.float32(line["loss"]) == np.float32(1 / 3)  # the very same float32
+    assert line["loss"] == float(np.float32(1 / 3))
+    assert (line["step"], line["tokens"]) == (1, 1000)
+    assert line["loss_by_modality"] == {"text": 2.0, "molecule_3d": 0.5}
+    assert line["targets_by_modality"] == {"text": 700, "molecule_3d": 299}
+    assert line["tokens_per_second"] == pytest.approx(1000 / line["seconds"])
+    assert line["mfu"] == pytest.approx(1000 * 2e6 / line["seconds"] / 1e12)
+    assert (line["peak_flops"], line["peak_source"]) == (1e12, "published")
+
+
+def test_an_unknown_peak_gives_no_mfu(tmp_path):
+    with recorder(tmp_path, peak=Peak(None, "unknown")) as record:
+        record.write(1, metrics())
+    assert read(tmp_path / FILE)[0]["mfu"] is None
+
+
+def test_a_resumed_record_has_no_step_twice(tmp_path):
+    with recorder(tmp_path) as record:
+        for step in (1, 2, 3, 4):
+            record.write(step, metrics(loss=step))
+    with open(tmp_path / FILE, "a") as file:
+        file.write('{"step": 5, "lo')  # killed in the middle of a line
+    with recorder(tmp_path, done=2) as record:
+        record.write(3, metrics(loss=30))
+    assert [(m["step"], m["loss"]) for m in read(tmp_path / FILE)] == [(1, 1), (2, 2), (3, 30)]
+    assert (tmp_path / FILE).read_text().endswith("}\n")
+
+
+def test_cut_needs_no_file_and_read_neither(tmp_path):
+    cut(tmp_path / FILE, 3)
+    assert read(tmp_path / FILE) == []
+    assert not (tmp_path / FILE).exists()
+
+
+def test_events_reach_tensorboard(tmp_path):
+    with recorder(tmp_path, tensorboard=True) as record:
+        record.write(1, metrics(loss=0.75))
+    (events,) = (tmp_path / TENSORBOARD).iterdir()
+    content = events.read_bytes()
+    assert b"loss/molecule_3d" in content
+    assert np.float32(0.75).tobytes() in content
+
+
+def line(step):
+    return json.loads(json.dumps({"step": step, "loss": 2.0, "tokens_per_second": 1234.5}))
+
+
+def test_plain_lines_come_now_and_then_and_always_at_the_end():
+    display = io.StringIO()
+    progress = Progress(0, 100, display)
+    for step in range(1, 101):
+        progress.show(line(step))
+    assert display.getvalue().splitlines() == [
+        "step 1/100: loss 2.0000, 1,234 tokens/s",
+        "step 100/100: loss 2.0000, 1,234 tokens/s",
+    ]
+
+
+def test_a_terminal_gets_a_bar():
+    display = io.StringIO()
+    display.isatty = lambda: True
+    progress = Progress(2, 4, display)
+    progress.show(line(3))
+    progress.show(line(4))
+    progress.close()
+    assert "4/4" in display.getvalue()
+    assert "loss 2.0000" in display.getvalue()
