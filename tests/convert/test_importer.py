@@ -1,0 +1,112 @@
+"""Hugging Face directories as they come: copies, links, prefixes, and what cannot be used."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from biomatrix_jax.convert.exporter import to_hf
+from biomatrix_jax.convert.importer import from_hf
+from biomatrix_jax.errors import BadInput
+from tests.convert import hf
+
+
+def test_a_copied_head_is_dropped_and_said(tmp_path):
+    weights = hf.weights(hf.TIED)
+    head = {"lm_head.weight": weights["model.embed_tokens.weight"].copy()}
+    hf.write(tmp_path / "src", hf.TIED, weights | head)
+    (note,) = from_hf(tmp_path / "src", tmp_path / "ckpt")
+    assert "lm_head.weight is a copy" in note
+    to_hf(tmp_path / "ckpt", tmp_path / "dst")
+    hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
+    head["lm_head.weight"][7, 3] += 1
+    hf.write(tmp_path / "src", hf.TIED, weights | head)
+    with pytest.raises(BadInput, match=r"lm_head\.weight differs from model\.embed_tokens"):
+        from_hf(tmp_path / "src", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_names_without_prefix_are_read_and_said(tmp_path):
+    weights = hf.weights(hf.TIED)
+    bare = {name.removeprefix("model."): array for name, array in weights.items()}
+    hf.write(tmp_path / "src", hf.TIED, bare)
+    (note,) = from_hf(tmp_path / "src", tmp_path / "ckpt")
+    assert "'model.'" in note
+    to_hf(tmp_path / "ckpt", tmp_path / "dst")
+    hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
+
+
+def test_links_as_in_the_hub_cache(tmp_path):
+    weights = hf.write(tmp_path / "blobs", hf.TIED)
+    (tmp_path / "src").mkdir()
+    for file in (tmp_path / "blobs").iterdir():
+        (tmp_path / "src" / file.name).symlink_to(file)
+    from_hf(tmp_path / "src", tmp_path / "ckpt")
+    shutil.rmtree(tmp_path / "blobs")
+    to_hf(tmp_path / "ckpt", tmp_path / "dst")
+    hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
+    assert not any(p.is_symlink() for p in (tmp_path / "dst").iterdir())
+
+
+def bad(name, message, **kwargs):
+    return pytest.param(name, message, id=name, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        bad("no directory", "does not exist"),
+        bad("no config", "config.json does not exist"),
+        bad("no weights", "holds no weights"),
+        bad("truncated", r"model\.safetensors: truncated"),
+        bad("other architecture", "LlamaForCausalLM"),
+        bad("missing tensor", r"1 missing: model\.norm\.weight"),
+        bad("wrong shape", "mis-shaped: model.embed_tokens.weight"),
+        bad("mixed layers", r"of another dtype than layer 0: model\.layers\.1\.mlp\.up_proj"),
+        bad("large tokenizer", "has token id 131, but the model's vocab_size is 131"),
+        bad("broken tokenizer", "tokenizer.json: not a readable tokenizer"),
+        bad("integer weights", "is stored as 'I32'"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, damage, message):
+    src = tmp_path / "src"
+    weights = hf.write(src, hf.TIED)
+    match damage:
+        case "no directory":
+            shutil.rmtree(src)
+        case "no config":
+            (src / "config.json").unlink()
+        case "no weights":
+            (src / "model.safetensors").unlink()
+        case "truncated":
+            content = (src / "model.safetensors").read_bytes()
+            (src / "model.safetensors").write_bytes(content[:-7])
+        case "other architecture":
+            hf.edit_config(src, architectures=["LlamaForCausalLM"], model_type="llama")
+        case "missing tensor":
+            del weights["model.norm.weight"]
+            hf.write_weights(src, weights)
+        case "wrong shape":
+            hf.edit_config(src, hidden_size=18)
+        case "mixed layers":
+            name = "model.layers.1.mlp.up_proj.weight"
+            hf.write_weights(src, weights | {name: weights[name].astype(np.float32)})
+        case "large tokenizer":
+            (src / "tokenizer.json").write_text(hf.tokenizer_json(132))
+        case "broken tokenizer":
+            (src / "tokenizer.json").write_text("{")
+        case "integer weights":
+            hf.write_weights(src, weights | {"model.norm.weight": np.zeros(16, np.int32)})
+    before = hf.snapshot(tmp_path)
+    with pytest.raises(BadInput, match=message) as error:
+        from_hf(src, tmp_path / "ckpt")
+    assert "\n" not in str(error.value)
+    assert hf.snapshot(tmp_path) == before
+
+
+def test_a_tokenizer_that_just_fits(tmp_path):
+    hf.write(tmp_path / "src", hf.TIED)
+    (tmp_path / "src" / "tokenizer.json").write_text(hf.tokenizer_json(131))
+    from_hf(tmp_path / "src", tmp_path / "ckpt")
+    to_hf(tmp_path / "ckpt", tmp_path / "dst")
+    assert (tmp_path / "dst/tokenizer.json").read_text() == hf.tokenizer_json(131)

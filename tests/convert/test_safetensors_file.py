@@ -1,0 +1,133 @@
+"""One safetensors file, against the safetensors library and against damage."""
+
+import json
+import struct
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from biomatrix_jax.convert.safetensors_file import Spec, read_header, write
+from biomatrix_jax.errors import BadInput
+
+TENSORS = {
+    "a": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "b.c": np.array([[1.5, -0.0, np.nan]], ml_dtypes.bfloat16),
+    "d": np.arange(6, dtype=np.float16).reshape(1, 2, 3),
+    "scalar": np.array(7, np.float32),
+    "empty": np.zeros((0, 4), np.float32),
+}
+
+
+def raw(header, data: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(dtype="F32", shape=(2,), offsets=(0, 8)) -> dict:
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+def test_reads_what_the_library_writes(tmp_path):
+    save_file(TENSORS, tmp_path / "x", {"format": "pt"})
+    stored = read_header(tmp_path / "x")
+    assert stored.keys() == TENSORS.keys()
+    for name, array in TENSORS.items():
+        read = stored[name].read()
+        assert (read.dtype, read.shape) == (array.dtype, array.shape)
+        assert read.tobytes() == array.tobytes()
+
+
+def test_writes_what_the_library_reads(tmp_path):
+    order = sorted(TENSORS, key=lambda name: -TENSORS[name].dtype.itemsize)
+    specs = [Spec(name, TENSORS[name].dtype, TENSORS[name].shape) for name in order]
+    write(tmp_path / "x", specs, (TENSORS[name] for name in order))
+    read = load_file(tmp_path / "x")
+    assert read.keys() == TENSORS.keys()
+    for name, array in TENSORS.items():
+        assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
+        assert read[name].tobytes() == array.tobytes()
+    content = (tmp_path / "x").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    assert (8 + length) % 8 == 0
+    assert json.loads(content[8 : 8 + length])["__metadata__"] == {"format": "pt"}
+
+
+def test_strided_arrays_are_written_in_order(tmp_path):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    write(tmp_path / "x", [Spec("t", array.dtype, array.shape)], [array])
+    np.testing.assert_array_equal(load_file(tmp_path / "x")["t"], array)
+
+
+@pytest.mark.parametrize("arrays", [[], [np.zeros(3, np.float32)], [np.zeros(2, np.float16)]])
+def test_arrays_must_be_as_announced(tmp_path, arrays):
+    with pytest.raises(ValueError, match=r"argument|got"):
+        write(tmp_path / "x", [Spec("t", np.dtype("f4"), (2,))], arrays)
+
+
+BROKEN = [
+    (b"", "truncated"),
+    (b"\x05\0\0\0", "truncated"),
+    (struct.pack("<Q", 2**63), "truncated"),
+    (raw({"a": entry()}, bytes(8))[:-1], "truncated: .* a ends at byte"),
+    (raw({"a": entry()}, bytes(8))[:30], "truncated"),
+    (raw({"a": entry()}, bytes(9)), "1 bytes after the last tensor"),
+    (raw(b"{"), "damaged header"),
+    (raw(b"\xff{}"), "damaged header"),
+    (raw(b"[]"), "damaged header"),
+    (raw(b"[" * 200_000), "damaged header"),
+    (raw(b'{"a": 1, "a": 2}'), "damaged header .*'a' is there twice"),
+    (raw({"a": 3}), "a should have data_offsets, dtype, shape"),
+    (raw({"a": {"dtype": "F32", "shape": [2]}}), "a should have"),
+    (raw({"a": entry("I64", (1,))}, bytes(8)), "a is stored as 'I64'"),
+    (raw({"a": entry([1])}, bytes(8)), r"a is stored as \[1\]"),
+    (raw({"a": entry(shape=(-2,))}, bytes(8)), r"shape \[-2\]"),
+    (raw({"a": entry(shape=(2.0,))}, bytes(8)), r"shape \[2.0\]"),
+    (raw({"a": entry(shape=(True, 2))}, bytes(8)), "shape"),
+    (raw({"a": entry(offsets=(0, 8, 9))}, bytes(8)), "offsets"),
+    (raw({"a": entry(offsets=(-8, 0))}, bytes(8)), "offsets"),
+    (raw({"a": entry(shape=(3,))}, bytes(8)), "a is F32 .3., 12 bytes, but its offsets"),
+    (raw({"a": entry(shape=(2**62, 2**62))}, bytes(8)), "but its offsets"),
+    (raw({"a": entry(), "b": entry()}, bytes(8)), "b overlaps"),
+    (raw({"a": entry(), "b": entry(offsets=(4, 12))}, bytes(12)), "b overlaps"),
+    (raw({"a": entry(offsets=(4, 12))}, bytes(12)), "a leaves a hole"),
+    (raw({"a": entry(offsets=(2**70, 2**70 + 8))}, bytes(8)), "a leaves a hole"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN)
+def test_broken_files_are_named(tmp_path, content, message):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=message) as error:
+        read_header(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(BadInput, match="not readable"):
+        read_header(tmp_path / "none")
+    with pytest.raises(BadInput, match="not readable"):
+        read_header(tmp_path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_mutations_are_refused_or_read_in_full(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("fuzz") / "x"
+    save_file(TENSORS, path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        where = data.draw(st.integers(0, len(content) - 1))
+        content[where] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(len(content) - 20, len(content)))])
+    try:
+        stored = read_header(path)
+    except BadInput:
+        return
+    for tensor in stored.values():
+        assert tensor.read().shape == tensor.shape
