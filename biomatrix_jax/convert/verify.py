@@ -137,7 +137,7 @@ def _distance(name: str, x: np.ndarray, y: np.ndarray) -> Difference:
     with np.errstate(invalid="ignore", divide="ignore"):
         # Equal infinities, and NaN in both, are no distance; NaN in one is an infinite one.
         same = (x == y) | (np.isnan(x) & np.isnan(y))
-        absolute = np.where(same, 0, np.nan_to_num(np.abs(x - y), nan=np.inf))
+        absolute = np.where(same, 0, np.nan_to_num(np.abs(x - y), nan=np.inf, posinf=np.inf))
         relative = np.where(same, 0, absolute / np.abs(x))
     most = float(absolute.max(initial=0)), float(relative.max(initial=0))
     count = int((~same).sum())
