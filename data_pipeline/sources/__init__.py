@@ -1,0 +1,49 @@
+"""Readers: one small module per corpus, each turning its own format into typed records.
+
+A reader module has
+
+  Options                          a frozen dataclass of what a recipe may set
+  read(path, options, tally)       a generator of records; `path` None means the data in the box
+
+It counts every record it finds in `tally`: records in = records out + dropped by reason. Damage
+that leaves the rest of a corpus unread (a truncated gzip) raises BadInput instead of being counted.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from biomatrix_jax.errors import BadInput
+from data_pipeline.records import Record
+from data_pipeline.sources.tally import Tally
+
+READERS = ("nci", "sdf", "text", "wwpdb")
+
+
+def reader(name: str) -> ModuleType:
+    """The module of the reader that recipes call `name`; its imports happen now."""
+    if name not in READERS:
+        near = difflib.get_close_matches(name, READERS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(READERS)}"
+        raise BadInput(f"no reader is called {name!r}: {hint}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def read(name: str, path: str | None, options: Any, tally: Tally) -> Iterator[Record]:
+    """The records of a corpus.
+
+    Args:
+      name: one of READERS.
+      path: a file or folder, None for the data in the box (not every reader has some).
+      options: an instance of the reader's `Options`; None takes the defaults.
+      tally: counts what is found, kept and dropped while the records are drawn.
+
+    Raises:
+      BadInput: the path is missing, damaged, or has no usable record at all.
+    """
+    module = reader(name)
+    yield from module.read(path, module.Options() if options is None else options, tally)
+    if not tally.records_out:
+        raise BadInput(f"{path or name}: no usable record ({tally})")

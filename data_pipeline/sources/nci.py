@@ -1,0 +1,73 @@
+"""Some 5,000 molecules of the NCI open database, which every RDKit installation carries."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from rdkit import Chem, RDConfig, rdBase
+
+from biomatrix_jax.errors import BadInput
+from data_pipeline.records import MoleculeRecord
+from data_pipeline.sources.conformers import NoConformer, smiles_of, with_conformers
+from data_pipeline.sources.files import read_lines
+from data_pipeline.sources.tally import Tally
+
+IN_THE_BOX = os.path.join(RDConfig.RDDataDir, "NCI", "first_5K.smi")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to read of the set.
+
+    Attributes:
+      limit: read the first so many molecules only.
+      max_heavy_atoms: drop larger ones.
+      conformers: make a conformer for each (about 20 ms of one core); else the records have none.
+      seed: of the embedding.
+      workers: threads that make conformers; the result does not depend on it.
+    """
+
+    limit: int | None = None
+    max_heavy_atoms: int | None = None
+    conformers: bool = True
+    seed: int = 0
+    workers: int = 2
+
+    def __post_init__(self):
+        if self.seed < 0 or self.workers < 1:
+            raise BadInput("nci: seed must be at least 0 and workers at least 1")
+
+
+def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
+    """One record per line `SMILES<tab>id`; the set names no molecules."""
+    found = _parse(path or IN_THE_BOX, options, tally)
+    if options.conformers:
+        made = with_conformers(found, options.seed, options.workers)
+    else:
+        made = ((identifier, Chem.AddHs(mol)) for identifier, mol in found)
+    for identifier, result in made:
+        if isinstance(result, NoConformer):
+            tally.drop(str(result), identifier)
+        else:
+            tally.keep()
+            yield MoleculeRecord(identifier, smiles_of(result), "", result)
+
+
+def _parse(path: str, options: Options, tally: Tally) -> Iterator[tuple[str, Chem.Mol]]:
+    """(id, molecule without explicit hydrogens) of every line that is one."""
+    name = os.path.basename(path)
+    for number, line in enumerate(islice(read_lines(path), options.limit), start=1):
+        if not line.strip():
+            continue
+        tally.begin()
+        smiles, _, label = line.decode("ascii", "replace").partition("\t")
+        identifier = f"nci:{label.strip() or f'{name}:{number}'}"
+        with rdBase.BlockLogs():
+            mol = Chem.MolFromSmiles(smiles)
+        if mol is None or not mol.GetNumAtoms():
+            tally.drop("SMILES does not parse", identifier)
+        elif options.max_heavy_atoms and mol.GetNumHeavyAtoms() > options.max_heavy_atoms:
+            tally.drop(f"more than {options.max_heavy_atoms} heavy atoms", identifier)
+        else:
+            yield identifier, mol

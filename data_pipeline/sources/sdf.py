@@ -1,0 +1,116 @@
+"""Molecules with conformers in an SDF file, plain or gzipped; and the writer of such files.
+
+Making conformers costs far more than reading them, so a corpus is embedded once and then read from
+the SDF file that `write` made: same records, same order.
+"""
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from rdkit import Chem, rdBase
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import atomic_file
+from data_pipeline.records import MoleculeRecord
+from data_pipeline.sources.conformers import label_stereo, smiles_of
+from data_pipeline.sources.files import read_lines, stem
+from data_pipeline.sources.tally import Tally
+
+NAME = "name"  # the property that holds a record's name; the title line holds its id
+
+
+@dataclass(frozen=True)
+class Options:
+    """`limit`: read the first so many molecules only."""
+
+    limit: int | None = None
+
+
+def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
+    """One record per entry; entries without 3D coordinates for every atom are dropped.
+
+    The title line is the record's id; an entry without one is called by the file and its number.
+    """
+    if path is None:
+        raise BadInput("sdf: no data in the box, give the path of an SDF file (.sdf or .sdf.gz)")
+    entries = islice(_entries(path), options.limit)
+    for number, (block, complete) in enumerate(entries, start=1):
+        tally.begin()
+        identifier = block.split("\n", 1)[0].strip() or f"{stem(path)}:{number}"
+        try:
+            record = _record(block, complete, identifier)
+        except BadInput as error:
+            tally.drop(str(error), identifier)
+            continue
+        tally.keep()
+        yield record
+
+
+def write(path: str | Path, records: Iterable[MoleculeRecord]) -> int:
+    """Writes records with conformers to an SDF file, gzipped where its name ends in .gz.
+
+    Returns how many. The file appears when all are written; equal records give equal bytes.
+
+    Raises:
+      BadInput: a record has no conformer.
+    """
+    count = 0
+    with atomic_file(path) as file:
+        if Path(path).suffix == ".gz":
+            file = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
+        for record in records:
+            if not record.mol.GetNumConformers():
+                raise BadInput(f"{record.id} has no conformer to write: make conformers first")
+            file.write(_block(record).encode("utf-8"))
+            count += 1
+        if isinstance(file, gzip.GzipFile):
+            file.close()
+    return count
+
+
+def _block(record: MoleculeRecord) -> str:
+    mol = Chem.Mol(record.mol)
+    for name in mol.GetPropNames():
+        mol.ClearProp(name)
+    mol.SetProp("_Name", record.id)
+    if record.name:
+        mol.SetProp(NAME, record.name)
+    buffer = io.StringIO()
+    with Chem.SDWriter(buffer) as writer:
+        writer.write(mol)
+    return buffer.getvalue()
+
+
+def _entries(path: str) -> Iterator[tuple[str, bool]]:
+    """(text of an entry, whether its end was there), one entry at a time."""
+    lines: list[str] = []
+    for line in read_lines(path):
+        if line.startswith(b"$$$$"):
+            yield "\n".join([*lines, "$$$$\n"]), True
+            lines = []
+        else:
+            lines.append(line.decode("utf-8", "replace"))
+    if any(line.strip() for line in lines):
+        yield "\n".join(lines), False
+
+
+def _record(block: str, complete: bool, identifier: str) -> MoleculeRecord:
+    if not complete:
+        raise BadInput("entry is cut off ($$$$ is missing)")
+    supplier = Chem.SDMolSupplier()
+    with rdBase.BlockLogs():
+        supplier.SetData(block, removeHs=False)
+        mol = supplier[0] if len(supplier) else None
+    if mol is None or not mol.GetNumAtoms():
+        raise BadInput("RDKit reads no molecule")
+    if not mol.GetConformer().Is3D():
+        raise BadInput("no 3D coordinates")
+    if any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
+        raise BadInput("hydrogens without coordinates")
+    label_stereo(mol)
+    name = mol.GetProp(NAME).strip() if mol.HasProp(NAME) else ""
+    return MoleculeRecord(identifier, smiles_of(mol), name, mol)
