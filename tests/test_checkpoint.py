@@ -1,5 +1,6 @@
 """Checkpoints: what is complete, where arrays go, and what happens to damaged files."""
 
+import functools
 import json
 import os
 import shutil
@@ -20,17 +21,16 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from biomatrix_jax import checkpoint
 from biomatrix_jax.checkpoint import CheckpointStore, flatten, is_checkpoint, locate
-from biomatrix_jax.config import ComputeConfig, ModelConfig
+from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
 
 CONFIG = ModelConfig(37, 16, 2, 4, 2, 8, 24, 1e6, 1e-6, True, 512)
 
 
-def decoder_state(param_dtype="float32", seed=0) -> nnx.State:
-    return nnx.state(
-        Decoder(CONFIG, ComputeConfig(param_dtype=param_dtype), rngs=nnx.Rngs(seed)), nnx.Param
-    )
+@functools.cache
+def decoder_state(seed: int) -> nnx.State:
+    return nnx.state(Decoder(CONFIG, rngs=nnx.Rngs(seed)), nnx.Param)
 
 
 def abstract(tree, sharding=None):
