@@ -3,39 +3,16 @@
 import numpy as np
 import pytest
 
-from biomatrix_jax.config import (
-    ComputeConfig,
-    DataConfig,
-    MeshConfig,
-    ModelConfig,
-    OptimizerConfig,
-    RunConfig,
-    TrainConfig,
-)
+from biomatrix_jax.config import RunConfig, load
 from biomatrix_jax.data.rows import Row, collate
 
 VOCABULARY = 96
-ROWS, LENGTH = 8, 32
+ROWS, LENGTH = 8, 32  # the configuration's
 
 
 @pytest.fixture(scope="session")
 def config() -> RunConfig:
-    return RunConfig(
-        model=ModelConfig(
-            vocab_size=VOCABULARY,
-            embed_dim=32,
-            layers=2,
-            heads=4,
-            kv_heads=4,
-            head_dim=8,
-            ffn_dim=48,
-        ),
-        compute=ComputeConfig(dtype="float32", remat="full", loss_chunk=16),
-        mesh=MeshConfig(),
-        data=DataConfig(row_length=LENGTH, batch_rows=ROWS),
-        optimizer=OptimizerConfig(peak_learning_rate=1e-2, warmup_steps=2, clip_norm=0.5),
-        train=TrainConfig(steps=6, checkpoint_every=3),
-    )
+    return load("tiny", [f"model.vocab_size={VOCABULARY}", "optimizer.clip_norm=0.5"])
 
 
 def packed_row(rng: np.random.Generator) -> Row:

@@ -65,7 +65,7 @@ def run_config(config, tmp_path_factory):
     data = make_data(tmp_path_factory.mktemp("data"))
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(config.model, vocab_size=2320),
+        model=dataclasses.replace(config.model, vocab_size=2320),  # the base tokenizer has 2,307
         mesh=MeshConfig(fsdp=4, tensor=2),
         data=dataclasses.replace(config.data, path=str(data)),
     )
