@@ -29,6 +29,11 @@ def _fail(message: str, status: int) -> None:
     sys.exit(status)
 
 
+def _tell(notes: list[str]) -> None:
+    for note in notes:
+        click.echo(note, err=True)
+
+
 _path = click.Path(path_type=Path)
 
 
@@ -113,7 +118,7 @@ def convert_from_hf(src, dst, overwrite):
     """Hugging Face directory SRC -> our checkpoint DST."""
     from biomatrix_jax.convert.importer import from_hf
 
-    from_hf(src, dst, overwrite=overwrite)
+    _tell(from_hf(src, dst, overwrite=overwrite))
 
 
 @convert.command("to-hf")
@@ -126,7 +131,7 @@ def convert_to_hf(src, dst, dtype, shard_size, overwrite):
     """Our checkpoint or run SRC -> Hugging Face directory DST."""
     from biomatrix_jax.convert.exporter import to_hf
 
-    to_hf(src, dst, dtype=dtype, shard_size=shard_size, overwrite=overwrite)
+    _tell(to_hf(src, dst, dtype=dtype, shard_size=shard_size, overwrite=overwrite))
 
 
 @convert.command("verify")
