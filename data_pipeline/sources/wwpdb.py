@@ -92,11 +92,12 @@ def parse(path: Path) -> tuple[str, str, "Model"]:
         # IndexError, ValueError, its own. None of their texts tells a user more than this.
         raise BadInput(f"{path}: not a readable {kind} file") from None
     if kind == "pdb":
+        # Biopython puts titles in lower case, and finds no id in a HEADER without a date.
+        entry = "".join(re.findall(r"^HEADER.{56}(\w{4})", text, re.MULTILINE)[:1])
         title = " ".join(re.findall(r"^TITLE.{5}(.{0,70})", text, re.MULTILINE))
     else:
-        title = structure.header["name"]
-    entry = structure.header["idcode"].upper() or stem(path)
-    return entry, " ".join(title.split()), model
+        entry, title = structure.header["idcode"], structure.header["name"]
+    return entry.upper() or stem(path), " ".join(title.split()), model
 
 
 def _format(path: Path) -> str | None:
