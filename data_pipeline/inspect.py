@@ -4,14 +4,12 @@ import dataclasses
 import itertools
 import json
 import os
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest
 from biomatrix_jax.data.reader import RowSource
-from biomatrix_jax.errors import BadInput
 from biomatrix_jax.tokens import MODALITIES, Segment, Vocabulary
 
 _WIDTH = 100  # characters of a line of text
@@ -30,10 +28,7 @@ def inspect(directory: str | os.PathLike, *, rows: int = 2, as_json: bool = Fals
         difference is named.
     """
     directory = Path(directory)
-    manifest = manifests.read(directory)
-    if found := manifests.differences(manifest, directory, checksums=True):
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise BadInput(f"{found[0]}{more}: build the data again, or copy it whole")
+    manifest = manifests.read(directory, checksums=True)
     summary = summarize(manifest)
     samples = decode_rows(directory, manifest, rows)
     if as_json:
@@ -108,45 +103,42 @@ def _content(segment: Segment):
 def _statistics(directory: Path, manifest: Manifest, summary: dict) -> list[str]:
     present = [name for name, count in summary["tokens"].items() if count]
     columns = ["source", "records", "dropped", "documents", "rows", "fill", "tokens", *present]
-    table = [columns]
-    for source in manifest.sources:
-        fill = source.total_tokens / (source.rows * manifest.row_length)
-        table.append(
-            [
-                source.name,
-                source.records,
-                sum(source.dropped.values()),
-                source.documents,
-                source.rows,
-                f"{fill:.2%}",
-                source.total_tokens,
-                *(source.tokens.get(name, 0) for name in present),
-            ]
-        )
-    table.append(
+    everything = {
+        "name": "all",
+        "records": sum(source.records for source in manifest.sources),
+        "dropped": {"": sum(sum(source.dropped.values()) for source in manifest.sources)},
+        **{key: summary[key] for key in ("documents", "rows", "fill", "total_tokens", "tokens")},
+    }
+    table = [
         [
-            "all",
-            sum(source.records for source in manifest.sources),
-            sum(sum(source.dropped.values()) for source in manifest.sources),
-            summary["documents"],
-            manifest.rows,
-            f"{manifest.fill:.2%}",
-            summary["total_tokens"],
-            *(summary["tokens"][name] for name in present),
+            source["name"],
+            source["records"],
+            sum(source["dropped"].values()),
+            source["documents"],
+            source["rows"],
+            f"{source['fill']:.2%}",
+            source["total_tokens"],
+            *(source["tokens"].get(name, 0) for name in present),
         ]
-    )
+        for source in (*summary["sources"], everything)
+    ]
     reasons = [
-        f"  {source.name}: {count:,} of {source.records:,} records: {reason}"
+        f"  {source.name}, {what}: {count:,}, {reason} (first: {source.examples[reason]})"
         for source in manifest.sources
-        for reason, count in sorted(source.dropped.items())
+        for what, counts in (
+            ("records dropped", source.dropped),
+            ("views lost", source.lost),
+            ("instances rejected", source.rejected),
+        )
+        for reason, count in counts.items()
     ]
     return [
         f"{directory}: {manifest.rows:,} rows of {manifest.row_length:,} tokens in "
         f"{len(manifest.shards)} shards, {summary['bytes'] / 1e6:,.1f} MB; "
         f"vocabulary of {manifest.vocabulary.size:,}; every checksum matches",
         "",
-        *_aligned(table),
-        *(["", "dropped:", *reasons] if reasons else []),
+        *_aligned([columns, *table]),
+        *(["", "left out:", *reasons] if reasons else []),
     ]
 
 
@@ -171,9 +163,13 @@ def _samples(samples: list[dict]) -> list[str]:
         for document in documents[:_DOCUMENTS]:
             lines.append(f"  document of {document['tokens']:,} tokens")
             for segment in document["segments"]:
-                shown = textwrap.shorten(str(segment["content"]), _WIDTH, placeholder=" ...")
-                lines.append(f"    {segment['modality']}: {shown}")
+                lines.append(f"    {segment['modality']}: {_shortened(segment['content'])}")
             lines += [f"    ! {problem}" for problem in document["problems"]]
         if len(documents) > _DOCUMENTS:
             lines.append(f"  ... and {len(documents) - _DOCUMENTS} more")
     return lines
+
+
+def _shortened(content) -> str:
+    text = str(content).replace("\n", "\\n")
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 4] + " ..."

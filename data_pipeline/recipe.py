@@ -8,6 +8,7 @@ from typing import Any
 
 from biomatrix_jax.config import configs_directory, load_as
 from biomatrix_jax.errors import BadInput
+from data_pipeline.compose import Composition
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -20,19 +21,13 @@ class SourceRecipe:
     reader: str  # a reader of data_pipeline.sources
     path: str = ""  # what the reader reads; empty: what it ships with
     options: dict[str, Any] = field(default_factory=dict)  # the reader's own
-    probabilities: dict[str, float] = field(default_factory=dict)  # field or view -> how often
+    composition: Composition = field(default_factory=Composition)  # its views and fields
 
     def __post_init__(self):
         if not _NAME.fullmatch(self.name):
             raise BadInput(
                 f"source {self.name!r}: a name is letters, digits, '_', '-' and '.', as files have"
             )
-        for key, probability in self.probabilities.items():
-            if not 0 <= probability <= 1:
-                raise BadInput(
-                    f"source {self.name}: the probability of {key} must be from 0 to 1, "
-                    f"not {probability}"
-                )
 
 
 @dataclass(frozen=True)

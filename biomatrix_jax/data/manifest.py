@@ -37,9 +37,12 @@ class SourceEntry:
 
     name: str
     records: int  # read
-    used: int  # of them, those that gave at least one instance
-    dropped: dict[str, int]  # reason -> records that gave none
+    used: int  # of them, those composed into at least one instance
+    dropped: dict[str, int]  # reason -> records that were not
+    lost: dict[str, int]  # reason -> views that used records do without
     instances: int
+    rejected: dict[str, int]  # reason -> instances that have no ids
+    examples: dict[str, str]  # any of these reasons -> the first it happened to
     cut: int  # instances longer than a row, packed as several documents
     documents: int
     tokens: dict[str, int]  # modality -> tokens; end-of-document tokens count with what they end
@@ -48,6 +51,11 @@ class SourceEntry:
     def __post_init__(self):
         if self.records != self.used + sum(self.dropped.values()):
             raise BadInput(f"source {self.name}: records do not add up to used and dropped ones")
+        reasons = self.dropped | self.lost | self.rejected
+        if missing := reasons.keys() - self.examples.keys():
+            raise BadInput(f"source {self.name}: no example of {min(missing)!r}")
+        if self.documents < self.instances - sum(self.rejected.values()) + self.cut:
+            raise BadInput(f"source {self.name}: fewer documents than instances")
 
     @property
     def total_tokens(self) -> int:
@@ -108,12 +116,15 @@ def write(manifest: Manifest, directory: Path) -> None:
         file.write("\n")
 
 
-def read(directory: str | os.PathLike) -> Manifest:
-    """The manifest of a data directory; looks that its files are there and of the right size.
+def read(directory: str | os.PathLike, *, checksums: bool = False) -> Manifest:
+    """The manifest of a data directory whose files are there and of the right size.
+
+    Args:
+      checksums: read all files and compare their SHA-256 too.
 
     Raises:
       BadInput: no manifest, one that is cut short or of an unknown schema, a value of a wrong type,
-        counts that do not add up, or a shard or tokenizer file that is missing or of another size.
+        counts that do not add up, or a shard or tokenizer file that is missing or another.
     """
     directory = Path(directory)
     path = directory / FILE
@@ -132,18 +143,14 @@ def read(directory: str | os.PathLike) -> Manifest:
             "build the data again, or use the release that built it"
         )
     manifest = from_dict(Manifest, tree, str(path))
-    if found := differences(manifest, directory, checksums=False):
+    if found := differences(manifest, directory, checksums):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise BadInput(f"{found[0]}{more}: build the data again, or copy it whole")
     return manifest
 
 
 def differences(manifest: Manifest, directory: Path, checksums: bool) -> list[str]:
-    """Where the files differ from the manifest, one line for each; empty if nowhere.
-
-    Args:
-      checksums: read every byte and compare SHA-256, rather than sizes alone.
-    """
+    """Where the files differ from the manifest, one line for each; empty if nowhere."""
     found = []
     for shard in manifest.shards:
         path = directory / shard.path

@@ -89,7 +89,9 @@ def test_checksums_find_a_flipped_bit_and_another_tokenizer(data):
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     tokenizer.write_text("[]")
-    assert manifests.differences(made, data, checksums=False) == []
+    assert manifests.read(data) == made
+    with pytest.raises(BadInput, match=r"first-00002\.arrayrecord has another SHA-256.*1 more"):
+        manifests.read(data, checksums=True)
     assert manifests.differences(made, data, checksums=True) == [
         f"{shard} has another SHA-256 than in the manifest",
         f"{tokenizer} has another SHA-256 than in the manifest",
@@ -97,7 +99,24 @@ def test_checksums_find_a_flipped_bit_and_another_tokenizer(data):
 
 
 def test_records_must_add_up_when_built():
-    entry = SourceEntry("a", 5, 3, {"too long": 2}, 4, 0, 4, {"text": 9}, 1)
-    assert entry.total_tokens == 9
+    entry = SourceEntry(
+        name="a",
+        records=5,
+        used=3,
+        dropped={"too long": 2},
+        lost={},
+        instances=4,
+        rejected={"unspeakable": 1},
+        examples={"too long": "line 2", "unspeakable": "line 4"},
+        cut=1,
+        documents=4,
+        tokens={"text": 9, "smiles": 2},
+        rows=1,
+    )
+    assert entry.total_tokens == 11
     with pytest.raises(BadInput, match="do not add up"):
         dataclasses.replace(entry, used=4)
+    with pytest.raises(BadInput, match="no example of 'too long'"):
+        dataclasses.replace(entry, examples={"unspeakable": "line 4"})
+    with pytest.raises(BadInput, match="fewer documents than instances"):
+        dataclasses.replace(entry, documents=3)

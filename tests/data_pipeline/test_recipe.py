@@ -3,13 +3,14 @@ import pytest
 from biomatrix_jax.config import dump, from_dict
 from biomatrix_jax.errors import BadInput
 from data_pipeline import recipe as recipes
+from data_pipeline.compose import Composition
 from data_pipeline.recipe import Recipe, SourceRecipe
 
 SMALL = """
 tokenizer: some/tokenizer
 row_length: 64
 sources:
-- {name: nci, reader: nci, options: {limit: 5}, probabilities: {selfies: 0.5, name: 1}}
+- {name: nci, reader: nci, options: {limit: 5}, composition: {selfies: 0.5, name: 1}}
 - {name: text, reader: text, path: texts.jsonl}
 """
 
@@ -26,7 +27,7 @@ def test_a_recipe_is_read_with_its_defaults(small):
     assert recipe == Recipe(
         sources=(
             SourceRecipe(
-                "nci", "nci", options={"limit": 5}, probabilities={"selfies": 0.5, "name": 1}
+                "nci", "nci", options={"limit": 5}, composition=Composition(selfies=0.5, name=1)
             ),
             SourceRecipe("text", "text", path="texts.jsonl"),
         ),
@@ -58,6 +59,7 @@ def test_a_dumped_recipe_reads_back(small, tmp_path):
         ("row_length: 64", "seed: -1", "seed must not be negative"),
         ("tokenizer: some/tokenizer", "", "tokenizer is missing"),
         ("name: nci, ", "", r"sources\.0\.name is missing"),
+        ("selfies:", "selfeis:", "sources.0.composition.selfeis; did you mean selfies"),
         ("name: text", "name: nci", "two sources are called nci"),
         ("name: text", "name: a/b", "source 'a/b': a name is letters"),
         ("selfies: 0.5", "selfies: 1.5", "probability of selfies must be from 0 to 1, not 1.5"),

@@ -1,0 +1,270 @@
+"""Building from text and from molecules of the NCI set that RDKit carries."""
+
+import dataclasses
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from biomatrix_jax.config import DataConfig, dump
+from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.loader import Loader
+from biomatrix_jax.data.reader import RowSource
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.tokens import (
+    MODALITIES,
+    ProteinSequence,
+    Selfies,
+    Smiles,
+    Text,
+    Vocabulary,
+    base_tokenizer_path,
+    extend_tokenizer,
+)
+from data_pipeline import build as building
+from data_pipeline import sources
+from data_pipeline.build import build, build_from_file
+from data_pipeline.compose import Composition, compose
+from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.sources.tally import Tally
+
+NCI = SourceRecipe("nci", "nci", options={"limit": 60, "conformers": False})
+TEXTS = [
+    "Haemoglobin carries oxygen in the blood of vertebrates.",
+    "An enzyme lowers the energy of a transition state. " * 12,
+    "Water.",
+]
+
+
+def read_nci(options):
+    return list(sources.read("nci", None, sources.reader("nci").Options(**options), Tally()))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    """The base tokenizer with the SELFIES symbols of the first 60 molecules, but for one."""
+    instances = compose(read_nci(NCI.options), Composition(), 0, Tally())
+    found = [s for instance in instances for s in instance if isinstance(s, Selfies)]
+    symbols = {part for selfies in found for part in selfies.parts()} - {"."}
+    path = tmp_path_factory.mktemp("tokenizer") / "extended"
+    extend_tokenizer(
+        base_tokenizer_path(), path, selfies=sorted(symbols), molecule_tokens=[], protein_codes=0
+    )
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    path.write_text(
+        "".join(json.dumps({"id": f"t{i}", "text": t}) + "\n" for i, t in enumerate(TEXTS))
+    )
+    return path
+
+
+@pytest.fixture
+def recipe(tokenizer, texts):
+    text = SourceRecipe("text", "text", path=str(texts))
+    return Recipe(sources=(NCI, text), tokenizer=str(tokenizer), row_length=128)
+
+
+def documents(directory, source) -> list[list[int]]:
+    """The ids of all documents in a source's rows."""
+    found = []
+    for row in RowSource(directory, manifests.read(directory), source):
+        stops = np.cumsum(row.lengths).tolist()
+        found += [row.tokens[a:b].tolist() for a, b in zip([0, *stops], stops, strict=False)]
+    return found
+
+
+def test_every_instance_lies_in_the_rows_once_and_ended(recipe, tmp_path, tokenizer):
+    recipe = dataclasses.replace(recipe, row_length=1024)  # nothing has to be cut
+    manifest = build(recipe, tmp_path / "out")
+    vocabulary = Vocabulary.from_pretrained(tokenizer)
+    instances = compose(read_nci(NCI.options), Composition(), recipe.seed, Tally())
+    expected = [[*vocabulary.encode(i).tolist(), vocabulary.eos_id] for i in instances]
+    assert sorted(documents(tmp_path / "out", "nci")) == sorted(expected)
+    assert manifest.sources[0].documents == len(expected)
+    assert manifest.sources[0].total_tokens == sum(map(len, expected))
+
+
+def test_documents_read_back_as_their_segments(recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, row_length=1024)
+    build(recipe, tmp_path / "out")
+    vocabulary = Vocabulary.from_pretrained(tmp_path / "out" / manifests.TOKENIZER)
+    parsed = [vocabulary.parse(ids) for ids in documents(tmp_path / "out", "nci")]
+    assert not [problem for one in parsed for problem in one.problems]
+    smiles = {s.smiles for one in parsed for s in one.segments if isinstance(s, Smiles)}
+    assert smiles == {record.smiles for record in read_nci(NCI.options)}
+
+
+def test_the_manifest_accounts_for_everything(recipe, tmp_path):
+    manifest = build(recipe, tmp_path / "out")
+    assert manifests.read(tmp_path / "out", checksums=True) == manifest
+    nci, text = manifest.sources
+    assert (nci.name, nci.records, text.name, text.records) == ("nci", 60, "text", 3)
+    for index, source in enumerate(manifest.sources):
+        assert source.records == source.used + sum(source.dropped.values())
+        rows = list(RowSource(tmp_path / "out", manifest, source.name))
+        assert len(rows) == source.rows
+        assert sum(len(row.lengths) for row in rows) == source.documents
+        counted = sum(
+            np.bincount(row.modality[: row.lengths.sum()], minlength=len(MODALITIES))
+            for row in rows
+        )
+        assert dict(zip(MODALITIES, counted.tolist(), strict=True)) == source.tokens
+        assert all((row.source == index).all() for row in rows)
+    assert nci.tokens["smiles"] > 0 < nci.tokens["selfies"]
+    assert text.tokens["text"] == text.total_tokens
+    assert manifest.seed == recipe.seed
+    assert manifest.vocabulary.size == Vocabulary.from_pretrained(recipe.tokenizer).size
+
+
+def test_a_text_longer_than_a_row_is_cut_and_joins_again(recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, row_length=64)
+    manifest = build(recipe, tmp_path / "out")
+    vocabulary = Vocabulary.from_pretrained(recipe.tokenizer)
+    whole = [*vocabulary.encode([Text(TEXTS[1])]).tolist(), vocabulary.eos_id]
+    assert len(whole) > 64
+    text = manifest.sources[1]
+    assert (text.instances, text.cut) == (3, 1)
+    assert text.documents == 2 + -(-len(whole) // 64)
+    parts = [d for d in documents(tmp_path / "out", "text") if len(d) == 64]
+    assert whole[:64] in parts
+    assert sum(map(len, documents(tmp_path / "out", "text"))) == text.total_tokens
+
+
+def test_a_long_document_is_cut_between_its_segments(tokenizer):
+    vocabulary = Vocabulary.from_pretrained(tokenizer)
+    instance = [Text("Two chains:"), ProteinSequence("M" * 40), ProteinSequence("K" * 50)]
+    counts = building._Counts()
+    parts = list(building._documents([instance], vocabulary, 64, counts))
+    ends = vocabulary.end_id("protein_sequence")
+    assert [part.tokens[-1] for part in parts] == [ends, vocabulary.eos_id]
+    assert (counts.cut, counts.documents) == (1, 2)
+
+
+def test_building_twice_gives_the_same_directory(recipe, tmp_path):
+    build(recipe, tmp_path / "a")
+    build(recipe, tmp_path / "b")
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
+    assert len(files) >= 5
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_another_seed_composes_otherwise(recipe, tmp_path):
+    first = build(recipe, tmp_path / "a")
+    second = build(dataclasses.replace(recipe, seed=1), tmp_path / "b")
+    assert first.shards[0].sha256 != second.shards[0].sha256
+    assert first.sources[0].records == second.sources[0].records
+
+
+def test_the_loader_draws_what_was_built(recipe, tmp_path):
+    manifest = build(recipe, tmp_path / "out")
+    batch = Loader(tmp_path / "out", DataConfig(row_length=128, batch_rows=8), seed=0).batch(0)
+    assert batch["tokens"].shape == (8, 128)
+    assert batch["tokens"].max() < manifest.vocabulary.size
+    assert set(np.unique(batch["source"])) <= {0, 1}
+    smiles = batch["modality"] == MODALITIES.index("smiles")
+    assert batch["loss_weights"][smiles].all()
+
+
+def test_what_the_vocabulary_cannot_spell_is_rejected_and_counted(recipe, tmp_path):
+    """The next molecules have SELFIES symbols that the first sixty did not."""
+    nci = dataclasses.replace(NCI, options={"limit": 600, "conformers": False})
+    manifest = build(dataclasses.replace(recipe, sources=(nci,), row_length=1024), tmp_path / "out")
+    (source,) = manifest.sources
+    reason = "selfies that the vocabulary cannot spell"
+    assert set(source.rejected) == {reason}
+    assert source.rejected[reason] > 3
+    assert source.examples[reason].startswith("Selfies has '[")
+    assert source.documents == source.instances - source.rejected[reason]
+    vocabulary = Vocabulary.from_pretrained(recipe.tokenizer)
+    kept = documents(tmp_path / "out", "nci")
+    assert not any(problem for ids in kept for problem in vocabulary.parse(ids).problems)
+
+
+def test_special_tokens_in_a_text_are_rejected(recipe, texts, tmp_path):
+    with open(texts, "a") as file:
+        file.write(json.dumps({"text": "Ends early. <|mol_smi_start|> Goes on."}) + "\n")
+        file.write("not json\n")
+    (source,) = build(
+        dataclasses.replace(recipe, sources=recipe.sources[1:]), tmp_path / "o"
+    ).sources
+    assert source.rejected == {"text that the vocabulary cannot spell": 1}
+    assert source.dropped == {"not JSON": 1}
+    assert (source.records, source.used, source.instances) == (5, 4, 4)
+    assert source.examples["not JSON"] == "texts.jsonl:5"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"reader": "ncii"}, "no reader is called 'ncii': did you mean nci"),
+        ({"options": {"limt": 3}}, "source nci, options: unknown key limt; did you mean limit"),
+        ({"options": {"limit": "all"}}, "source nci, options: limit must be"),
+        ({"path": "/no/such/file.smi"}, "/no/such/file.smi"),
+    ],
+)
+def test_a_recipe_that_cannot_work_writes_nothing(recipe, tmp_path, change, says):
+    before = sorted(tmp_path.iterdir())
+    broken = dataclasses.replace(NCI, **change)
+    with pytest.raises(BadInput, match=says):
+        build(dataclasses.replace(recipe, sources=(*recipe.sources[1:], broken)), tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_missing_tokenizer_stops_before_anything_is_read(recipe, tmp_path):
+    broken = dataclasses.replace(recipe, tokenizer=str(tmp_path / "none"))
+    with pytest.raises(BadInput, match="none"):
+        build(broken, tmp_path / "out", progress=pytest.fail)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_without_anything_to_pack_is_named(recipe, texts, tmp_path):
+    texts.write_text(json.dumps({"text": "<|prot_aa_end|>"}) + "\n")
+    with pytest.raises(BadInput, match=r"source text: nothing to pack .*1 dropped: text that"):
+        build(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_damage_half_way_leaves_nothing_that_looks_complete(recipe, tmp_path):
+    damaged = tmp_path / "damaged.jsonl.gz"
+    damaged.write_bytes(
+        gzip.compress((json.dumps({"text": "word " * 99}) + "\n").encode() * 999)[:-40]
+    )
+    text = dataclasses.replace(recipe.sources[1], path=str(damaged))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="damaged"):
+        build(dataclasses.replace(recipe, sources=(NCI, text)), tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_is_there_stays_unless_it_may_be_overwritten(recipe, tmp_path):
+    build(recipe, tmp_path / "out")
+    manifest = (tmp_path / "out" / manifests.FILE).read_bytes()
+    other = dataclasses.replace(recipe, row_length=256)
+    with pytest.raises(BadInput, match="exists already"):
+        build(other, tmp_path / "out", progress=pytest.fail)
+    assert (tmp_path / "out" / manifests.FILE).read_bytes() == manifest
+    assert build(other, tmp_path / "out", overwrite=True).row_length == 256
+    assert manifests.read(tmp_path / "out").row_length == 256
+
+
+def test_progress_tells_every_record(recipe, tmp_path):
+    told = []
+    build(recipe, tmp_path / "out", progress=lambda source, records: told.append((source, records)))
+    assert told == [("nci", n) for n in range(1, 61)] + [("text", n) for n in range(1, 4)]
+
+
+def test_building_from_a_file_tells_what_became_of_each_source(recipe, tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text(dump(recipe))
+    manifest = build_from_file(tmp_path / "recipe.yaml", tmp_path / "out", ["row_length=256"])
+    assert manifest.row_length == 256
+    assert Path(tmp_path / "out" / manifests.FILE).is_file()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["nci", "text"]
+    assert lines[1].startswith("text: 3 records -> 3 documents")
