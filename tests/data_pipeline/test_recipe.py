@@ -1,8 +1,9 @@
 import pytest
 
-from biomatrix_jax.config import dump, from_dict
+from biomatrix_jax.config import configs_directory, dump, from_dict
 from biomatrix_jax.errors import BadInput
 from data_pipeline import recipe as recipes
+from data_pipeline import sources
 from data_pipeline.compose import Composition
 from data_pipeline.recipe import Recipe, SourceRecipe
 
@@ -74,3 +75,26 @@ def test_a_faulty_recipe_says_where(small, old, new, says):
 def test_a_recipe_needs_sources():
     with pytest.raises(BadInput, match="sources is empty"):
         from_dict(Recipe, {"tokenizer": "t", "sources": []}, "here")
+
+
+SHIPPED = sorted((configs_directory() / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_are_resolved_as_committed(path):
+    """So that a changed default shows which data it changes."""
+    resolved = path.parent / "resolved" / path.name
+    assert resolved.read_text() == dump(recipes.load(path.stem)), "run: python configs/resolve.py"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_name_readers_and_options_that_exist(path):
+    for source in recipes.load(path).sources:
+        from_dict(sources.reader(source.reader).Options, source.options, source.name)
+
+
+def test_an_unknown_recipe_names_the_shipped_ones(tmp_path):
+    with pytest.raises(BadInput, match=r"no such recipe; shipped by name: .*quickstart"):
+        recipes.load("quikstart")
+    with pytest.raises(BadInput, match=r"missing\.yaml: no such recipe"):
+        recipes.load(tmp_path / "missing.yaml")
