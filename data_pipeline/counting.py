@@ -29,8 +29,8 @@ def covering(counts: Counter[str], coverage: float) -> list[str]:
 
 
 def count_symbols(selfies: Iterable[str]) -> Counter[str]:
-    """Occurrences of each symbol in SELFIES strings."""
-    return Counter(part for one in selfies for part in Selfies(one).parts())
+    """Occurrences of each symbol in SELFIES strings; a dot between fragments is none."""
+    return Counter(part for one in selfies for part in Selfies(one).parts() if part != ".")
 
 
 def count_joint_tokens(struct_selfies: Iterable[str]) -> Counter[str]:

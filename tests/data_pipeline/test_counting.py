@@ -27,7 +27,7 @@ def test_coverage_out_of_range_is_refused(coverage):
 
 
 def test_symbols_are_counted_one_by_one():
-    assert count_symbols(["[C][=C][C]", "[C]"]) == {"[C]": 3, "[=C]": 1}
+    assert count_symbols(["[C][=C].[C]", "[C]"]) == {"[C]": 3, "[=C]": 1}
     assert count_joint_tokens(["[C 1][C 2][Branch1 -1][C 1]"]) == {
         "[C 1]": 2,
         "[C 2]": 1,
