@@ -27,7 +27,7 @@ from biomatrix_jax.data.rows import collate
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.tokens.segments import MODALITIES
 
-READ_AHEAD = 4  # batches
+READ_AHEAD = 2  # batches: one ready, one in the making
 
 
 class Loader:

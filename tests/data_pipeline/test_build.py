@@ -3,6 +3,8 @@
 import dataclasses
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from data_pipeline.compose import Composition, compose
 from data_pipeline.recipe import Recipe, SourceRecipe
 from data_pipeline.sources.tally import Tally
 
+REPOSITORY = Path(__file__).parents[2]
 NCI = SourceRecipe("nci", "nci", options={"limit": 60, "conformers": False})
 TEXTS = [
     "Haemoglobin carries oxygen in the blood of vertebrates.",
@@ -241,6 +244,41 @@ def test_damage_half_way_leaves_nothing_that_looks_complete(recipe, tmp_path):
     with pytest.raises(BadInput, match="damaged"):
         build(dataclasses.replace(recipe, sources=(NCI, text)), tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_killed_build_leaves_no_data_directory(recipe, tmp_path):
+    """As by SIGKILL or a power cut: nothing gets to tidy up."""
+    (tmp_path / "recipe.yaml").write_text(dump(recipe))
+    script = """
+import os, sys
+from data_pipeline import build, recipe
+recipe, out = recipe.load(sys.argv[1]), sys.argv[2]
+build.build(recipe, out, progress=lambda source, n: source == "text" and n == 3 and os._exit(9))
+"""
+    arguments = [sys.executable, "-c", script, str(tmp_path / "recipe.yaml"), str(tmp_path / "out")]
+    assert subprocess.run(arguments, cwd=REPOSITORY).returncode == 9
+    assert not (tmp_path / "out").exists()
+    (left,) = tmp_path.glob(".out*")
+    assert list(left.rglob("nci-*")), "it was killed too early to show anything"
+    with pytest.raises(BadInput, match="no finished data"):
+        manifests.read(left)
+    assert build(recipe, tmp_path / "out").rows  # and the next build is not in its way
+
+
+def test_an_id_beyond_the_vocabulary_stops_the_build():
+    """No tokenizer should give one; a row with it would index outside the embedding."""
+
+    class Wrong:
+        path, size, eos_id = "some/tokenizer", 10, 9
+
+        def tokens_of(self, family):
+            return np.arange(10)
+
+        def encode_with_modality(self, segments):
+            return np.array([3, 10, 4], np.int32), np.zeros(3, np.uint8)
+
+    with pytest.raises(BadInput, match=r"some/tokenizer: gives ids up to 10, beyond its 10"):
+        list(building._documents([[Text("x")]], Wrong(), 64, building._Counts()))
 
 
 def test_what_is_there_stays_unless_it_may_be_overwritten(recipe, tmp_path):
