@@ -37,7 +37,8 @@ class Generation:
       prompt_length: how many of them are the prompt's.
       segments: what they hold.
       problems: what is malformed in them, by position in `ids`; empty when all is well.
-      text: as they are spelled, control tokens included, without the end-of-document token.
+      prompt: the prompt's ids as they are spelled, control tokens included.
+      text: all ids so, without the end-of-document token.
       finished: ended by itself rather than by the limit of tokens.
     """
 
@@ -45,6 +46,7 @@ class Generation:
     prompt_length: int
     segments: list[Segment]
     problems: list[Problem]
+    prompt: str
     text: str
     finished: bool
 
@@ -165,7 +167,13 @@ def _read(vocabulary: Vocabulary, prompt, new, stopped: bool) -> Generation:
     parsed = vocabulary.parse(ids)
     shown = ids[:-1] if stopped and ids[-1] in vocabulary.eos_ids else ids
     return Generation(
-        ids, len(prompt), parsed.segments, parsed.problems, _spell(vocabulary, shown), stopped
+        ids=ids,
+        prompt_length=len(prompt),
+        segments=parsed.segments,
+        problems=parsed.problems,
+        prompt=_spell(vocabulary, prompt),
+        text=_spell(vocabulary, shown),
+        finished=stopped,
     )
 
 

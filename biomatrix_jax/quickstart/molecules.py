@@ -1,0 +1,168 @@
+"""Generated molecules, judged: which are molecules at all, which differ, which are new.
+
+With G generated, V valid ones among them and D distinct canonical SMILES among the valid:
+
+    validity   = V / G
+    uniqueness = D / V
+    novelty    = (D not among the training molecules) / D
+
+A generation is valid if it is exactly one molecule segment without a parse problem (so it closed
+its segment: one that ran into the token limit is invalid), and the segment decodes to at least one
+atom that RDKit sanitises. The canonical SMILES is RDKit's, isomeric, hydrogens implicit; training
+molecules have to be spelled by the same `canonical`. These are the definitions of MOSES
+(Polykovskiy et al. 2020, arXiv 1811.12823), with the parse counted in.
+"""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from rdkit import Chem, rdBase
+
+from biomatrix_jax.generate import Generation
+from biomatrix_jax.structure.molecule.errors import MoleculeError
+from biomatrix_jax.tokens import Molecule3D, Segment, Selfies, Smiles
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one generation is.
+
+    Attributes:
+      mol, smiles: the molecule and its canonical SMILES; None where it is none.
+      reason: why it is none, in words that many can share.
+    """
+
+    mol: Chem.Mol | None = None
+    smiles: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts over verdicts, and the fractions of the module's docstring (0 where of nothing)."""
+
+    generated: int
+    valid: int
+    distinct: int
+    novel: int
+
+    @property
+    def validity(self) -> float:
+        return self.valid / self.generated if self.generated else 0.0
+
+    @property
+    def uniqueness(self) -> float:
+        return self.distinct / self.valid if self.valid else 0.0
+
+    @property
+    def novelty(self) -> float:
+        return self.novel / self.distinct if self.distinct else 0.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The molecules generated in one modality."""
+
+    verdicts: Sequence[Verdict]
+    tally: Tally
+
+
+class NoMolecule(ValueError):
+    """Why a segment is no molecule, in a few words without its particulars."""
+
+
+def judge(generation: Generation, decode_3d: Callable[[str], Chem.Mol] | None = None) -> Verdict:
+    """Reads one generation as a molecule.
+
+    Args:
+      generation: as made from a lone start token.
+      decode_3d: struct SELFIES -> a molecule with its conformer (`MoleculeTokenizer.decode`), for
+        generations that are `Molecule3D`; raises MoleculeError where there is none.
+    """
+    if generation.problems:
+        return Verdict(reason=generation.problems[0].kind.replace("_", " "))
+    if len(generation.segments) != 1:
+        return Verdict(reason="not one segment")
+    try:
+        mol = read_molecule(generation.segments[0], decode_3d)
+    except NoMolecule as error:
+        return Verdict(reason=str(error))
+    return Verdict(mol, canonical(mol))
+
+
+def read_molecule(segment: Segment, decode_3d: Callable[[str], Chem.Mol] | None = None) -> Chem.Mol:
+    """The sanitised molecule that a segment spells, of at least one atom.
+
+    Raises:
+      NoMolecule: it spells none.
+    """
+    match segment:
+        case Selfies():
+            mol = _parse(_from_selfies(segment.selfies))
+        case Smiles():
+            mol = _parse(segment.smiles)
+        case Molecule3D() if decode_3d:
+            mol = _decode(decode_3d, segment.struct_selfies)
+        case _:
+            raise NoMolecule(f"a {segment.modality} segment")
+    if not mol.GetNumAtoms():
+        raise NoMolecule("no atom")
+    return mol
+
+
+def canonical(mol: Chem.Mol) -> str:
+    """RDKit's canonical isomeric SMILES without explicit hydrogens."""
+    with rdBase.BlockLogs():
+        return Chem.MolToSmiles(Chem.RemoveHs(mol))
+
+
+def tally(verdicts: Sequence[Verdict], training: Collection[str]) -> Tally:
+    """Counts verdicts against the canonical SMILES that the model was trained on."""
+    valid = [verdict.smiles for verdict in verdicts if verdict.smiles is not None]
+    distinct = set(valid)
+    return Tally(len(verdicts), len(valid), len(distinct), len(distinct - set(training)))
+
+
+def judge_all(
+    generations: Sequence[Generation],
+    training: Collection[str],
+    decode_3d: Callable[[str], Chem.Mol] | None = None,
+) -> Judged:
+    """`judge` and `tally` over generations of one modality."""
+    verdicts = [judge(generation, decode_3d) for generation in generations]
+    return Judged(verdicts, tally(verdicts, training))
+
+
+def first_of_each(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The valid ones, each distinct molecule once, in the order they were generated."""
+    firsts: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        if verdict.smiles is not None:
+            firsts.setdefault(verdict.smiles, verdict)
+    return list(firsts.values())
+
+
+def _from_selfies(string: str) -> str:
+    import selfies
+
+    try:
+        return selfies.decoder(string)
+    except selfies.DecoderError as error:
+        raise NoMolecule("no SELFIES") from error
+
+
+def _decode(decode_3d: Callable[[str], Chem.Mol], struct_selfies: str) -> Chem.Mol:
+    try:
+        return decode_3d(struct_selfies)
+    except MoleculeError as error:
+        words = re.sub("([A-Z])", r" \1", type(error).__name__).lower().strip()
+        raise NoMolecule(words) from error
+
+
+def _parse(smiles: str) -> Chem.Mol:
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+    if mol is None:
+        raise NoMolecule("refused by RDKit")
+    return mol
