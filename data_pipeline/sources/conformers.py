@@ -43,9 +43,11 @@ def with_conformer(mol: Chem.Mol, seed: int) -> Chem.Mol:
         embedded = False
     if not embedded:
         raise NoConformer("ETKDGv3 finds no embedding")
-    rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=MMFF_ITERATIONS)
-    conformer = mol.GetConformer()
-    conformer.SetPositions(np.round(conformer.GetPositions(), DECIMALS))
+    # On a copy, because MMFF leaves a molecule with its own idea of what is aromatic.
+    relaxed = Chem.Mol(mol)
+    rdForceFieldHelpers.MMFFOptimizeMolecule(relaxed, maxIters=MMFF_ITERATIONS)
+    positions = np.round(relaxed.GetConformer().GetPositions(), DECIMALS)
+    mol.GetConformer().SetPositions(positions)
     label_stereo(mol)
     return mol
 

@@ -11,32 +11,34 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.conformers import NoConformer, smiles_of, with_conformers
 from data_pipeline.sources.files import read_lines
+from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 IN_THE_BOX = os.path.join(RDConfig.RDDataDir, "NCI", "first_5K.smi")
 
 
 @dataclass(frozen=True)
-class Options:
-    """What to read of the set.
+class Options(Limited):
+    """What to read of the set, and what to make of it.
 
     Attributes:
-      limit: read the first so many molecules only.
       max_heavy_atoms: drop larger ones.
       conformers: make a conformer for each (about 20 ms of one core); else the records have none.
       seed: of the embedding.
       workers: threads that make conformers; the result does not depend on it.
     """
 
-    limit: int | None = None
     max_heavy_atoms: int | None = None
     conformers: bool = True
     seed: int = 0
     workers: int = 2
 
     def __post_init__(self):
-        if self.seed < 0 or self.workers < 1:
-            raise BadInput("nci: seed must be at least 0 and workers at least 1")
+        super().__post_init__()
+        for name, least in (("max_heavy_atoms", 1), ("seed", 0), ("workers", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise BadInput(f"{name} must be at least {least}, not {value}")
 
 
 def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
@@ -70,4 +72,5 @@ def _parse(path: str, options: Options, tally: Tally) -> Iterator[tuple[str, Che
         elif options.max_heavy_atoms and mol.GetNumHeavyAtoms() > options.max_heavy_atoms:
             tally.drop(f"more than {options.max_heavy_atoms} heavy atoms", identifier)
         else:
+            mol.SetProp("_Name", identifier)  # what errors of the structure tokenizer call it
             yield identifier, mol

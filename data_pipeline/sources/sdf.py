@@ -7,9 +7,10 @@ the SDF file that `write` made: same records, same order.
 import gzip
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from rdkit import Chem, rdBase
 
@@ -18,16 +19,11 @@ from biomatrix_jax.files import atomic_file
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.conformers import label_stereo, smiles_of
 from data_pipeline.sources.files import read_lines, stem
+from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 NAME = "name"  # the property that holds a record's name; the title line holds its id
-
-
-@dataclass(frozen=True)
-class Options:
-    """`limit`: read the first so many molecules only."""
-
-    limit: int | None = None
+Options = Limited
 
 
 def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
@@ -59,17 +55,20 @@ def write(path: str | Path, records: Iterable[MoleculeRecord]) -> int:
       BadInput: a record has no conformer.
     """
     count = 0
-    with atomic_file(path) as file:
-        if Path(path).suffix == ".gz":
-            file = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
+    with atomic_file(path) as file, _compressed(file, Path(path).suffix == ".gz") as out:
         for record in records:
             if not record.mol.GetNumConformers():
                 raise BadInput(f"{record.id} has no conformer to write: make conformers first")
-            file.write(_block(record).encode("utf-8"))
+            out.write(_block(record).encode("utf-8"))
             count += 1
-        if isinstance(file, gzip.GzipFile):
-            file.close()
     return count
+
+
+def _compressed(file: IO, gzipped: bool) -> AbstractContextManager[IO]:
+    if not gzipped:
+        return nullcontext(file)
+    # Without name and time, so that the bytes depend on the records alone.
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
 
 
 def _block(record: MoleculeRecord) -> str:

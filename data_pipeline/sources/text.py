@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -10,16 +9,11 @@ import biomatrix_jax
 from biomatrix_jax.errors import BadInput
 from data_pipeline.records import TextRecord
 from data_pipeline.sources.files import read_lines
+from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 IN_THE_BOX = Path(biomatrix_jax.__file__).parent / "assets/text/gene_ontology.jsonl.gz"
-
-
-@dataclass(frozen=True)
-class Options:
-    """`limit`: read the first so many lines only."""
-
-    limit: int | None = None
+Options = Limited
 
 
 def read(path: str | None, options: Options, tally: Tally) -> Iterator[TextRecord]:

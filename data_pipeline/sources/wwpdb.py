@@ -13,6 +13,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.records import ProteinRecord
 from data_pipeline.sources.chains import Limits, read_chain
 from data_pipeline.sources.files import open_binary, stem
+from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 if TYPE_CHECKING:
@@ -23,10 +24,8 @@ _FORMATS = {".pdb": "pdb", ".ent": "pdb", ".cif": "mmcif", ".mmcif": "mmcif"}
 
 
 @dataclass(frozen=True)
-class Options(Limits):
-    """`limit`: read the first so many files only. The rest says which chains are usable."""
-
-    limit: int | None = None
+class Options(Limits, Limited):
+    """Which files to read (`limit` counts files), and which chains are usable."""
 
 
 def read(path: str | None, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
@@ -58,12 +57,12 @@ def structure_files(path: Path) -> Iterator[Path]:
     """The structure files in a folder, sorted by name, or the one file.
 
     Raises:
-      BadInput: there is none.
+      BadInput: there is none, or no such path.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _format(file))
-    else:
-        files = [path] if _format(path) or not path.exists() else []
+    if not path.exists():
+        raise BadInput(f"{path}: no such file or folder")
+    candidates = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = [file for file in candidates if _format(file)]
     if not files:
         raise BadInput(f"{path}: no structure file (.pdb, .ent, .cif, .mmcif, each also with .gz)")
     yield from files
