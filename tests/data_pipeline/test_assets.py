@@ -1,5 +1,6 @@
 """The shipped assets are what their PROVENANCE.md says, and their scripts do what they say."""
 
+import csv
 import gzip
 import hashlib
 import json
@@ -7,11 +8,14 @@ import re
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from data_pipeline.assets import make_text
+from data_pipeline.assets import make_proteins, make_text
 from data_pipeline.assets.reproducible import write_gzip
+from data_pipeline.sources import wwpdb
+from data_pipeline.sources.tally import Tally
 
 ASSETS = Path(make_text.ASSET).parents[1]
 
@@ -92,3 +96,87 @@ def test_gzipped_assets_depend_on_their_content_alone(tmp_path):
     write_gzip(tmp_path / "other-name.gz", "Ångström\n")
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "other-name.gz").read_bytes()
     assert gzip.decompress((tmp_path / "a.gz").read_bytes()).decode() == "Ångström\n"
+
+
+@pytest.fixture(scope="module")
+def protein_table() -> list[dict[str, str]]:
+    with (ASSETS / "proteins/ENTRIES.tsv").open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_protein_assets_are_the_ones_their_table_describes(protein_table):
+    files = {path.name: path for path in (ASSETS / "proteins").glob("*.pdb.gz")}
+    assert len(files) == len(protein_table) == len(make_proteins.ENTRIES) == 35
+    for row, entry in zip(protein_table, make_proteins.ENTRIES, strict=True):
+        text = gzip.decompress(files[f"{row['id'].lower()}-backbone.pdb.gz"].read_bytes())
+        assert hashlib.sha256(text).hexdigest() == row["sha256"]
+        assert (row["id"], row["chains"], row["source"]) == (entry.id, entry.chains, entry.source)
+    assert sum(path.stat().st_size for path in files.values()) < 1_500_000
+    provenance = (ASSETS / "proteins/PROVENANCE.md").read_text()
+    assert "CC0" in provenance
+    assert "35 entries" in provenance
+    assert "49 chains" in provenance
+
+
+def test_protein_assets_hold_the_backbone_and_no_more(protein_table):
+    for row in protein_table:
+        assert re.fullmatch(r"[1-9][A-Z0-9]{3}", row["id"])
+        text = gzip.decompress(
+            (ASSETS / f"proteins/{row['id'].lower()}-backbone.pdb.gz").read_bytes()
+        ).decode("ascii")
+        assert {line[:6].rstrip() for line in text.splitlines()} <= {
+            *("HEADER", "TITLE", "REMARK", "ATOM", "TER", "END")
+        }
+        atoms = [line for line in text.splitlines() if line.startswith("ATOM")]
+        assert {line[12:16].strip() for line in atoms} == {"N", "CA", "C", "O"}
+        assert "".join(dict.fromkeys(line[21] for line in atoms)) == row["chains"]
+        assert all(len(line) == 78 for line in atoms)
+
+
+def test_protein_chains_in_the_box_are_distinct_and_as_long_as_the_table_says(protein_table):
+    records = list(wwpdb.read(None, wwpdb.Options(), Tally()))
+    lengths = [int(n) for row in protein_table for n in row["residues"].split(",")]
+    assert [len(record.sequence) for record in records] == lengths
+    ids = [f"{row['id']}_{chain}" for row in protein_table for chain in row["chains"]]
+    assert [record.id for record in records] == ids
+    words = [{r.sequence[i : i + 5] for i in range(len(r.sequence) - 4)} for r in records]
+    for i, one in enumerate(words):
+        for other in words[:i]:
+            assert len(one & other) < 0.7 * min(len(one), len(other))
+
+
+SOURCE = (
+    "HEADER    HYDROLASE                               01-JAN-99   9XYZ              \n"
+    "TITLE     A TITLE THAT IS LONG ENOUGH TO NEED TWO LINES, ONE OF WHICH BREAKS AT\n"
+    "TITLE    2 A WELL-KNOWN HYPHEN                                                   \n"
+    "ATOM      1  N   GLY A  -1A      1.000  -2.000   3.125  1.00 10.50           N  \n"
+    "ATOM      2  CA AGLY A  -1A      2.000  -2.000   3.125  0.40 10.50           C  \n"
+    "ATOM      3  CA BGLY A  -1A      2.500  -2.000   3.125  0.60 10.50           C  \n"
+    "ATOM      4  C   GLY A  -1A      3.000  -2.000   3.125  1.00 10.50           C  \n"
+    "ATOM      5  O   GLY A  -1A      4.000  -2.000   3.125  1.00 10.50           O  \n"
+    "ATOM      6  CB  GLY A  -1A      5.000  -2.000   3.125  1.00 10.50           C  \n"
+    "HETATM    7  N   MSE A   0       6.000  -2.000   3.125  1.00 10.50           N  \n"
+    "ATOM      8  N   GLY B   1       7.000  -2.000   3.125  1.00 10.50           N  \n"
+    "END\n"
+)
+
+
+def test_trimming_keeps_id_title_numbering_and_the_likelier_location(tmp_path):
+    path = tmp_path / "anything.pdb"
+    path.write_text(SOURCE)
+    text, title, lengths = make_proteins.trim(make_proteins.Entry("9XYZ", "A", ""), path)
+    assert lengths == [1]
+    assert title.endswith("BREAKS AT A WELL-KNOWN HYPHEN")
+    assert [line for line in text.splitlines() if line.startswith("ATOM")] == [
+        "ATOM      1  N   GLY A  -1A      1.000  -2.000   3.125  1.00 10.50           N",
+        "ATOM      2  CA  GLY A  -1A      2.500  -2.000   3.125  0.60 10.50           C",
+        "ATOM      3  C   GLY A  -1A      3.000  -2.000   3.125  1.00 10.50           C",
+        "ATOM      4  O   GLY A  -1A      4.000  -2.000   3.125  1.00 10.50           O",
+    ]
+    trimmed = tmp_path / "trimmed.pdb"
+    trimmed.write_text(text)
+    [before] = [r for r in wwpdb.read(str(path), wwpdb.Options(), Tally()) if r.chain == "A"]
+    [after] = wwpdb.read(str(trimmed), wwpdb.Options(), Tally())
+    assert (after.id, after.title, after.sequence) == (before.id, before.title, before.sequence)
+    assert after.id == "9XYZ_A"
+    np.testing.assert_array_equal(after.backbone, before.backbone)
