@@ -1,0 +1,1 @@
+"""The main job, small, on real input: every part of the product once, and a report."""

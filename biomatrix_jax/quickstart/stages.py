@@ -1,0 +1,256 @@
+"""The stages of the quickstart: each calls one part of the product and says what came of it."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+
+from biomatrix_jax import config
+from biomatrix_jax.data.manifest import Manifest
+from biomatrix_jax.files import atomic_file
+from biomatrix_jax.quickstart.journal import Journal, Stage, machine, versions
+from biomatrix_jax.tokens import (
+    Molecule3D,
+    Selfies,
+    Vocabulary,
+    base_tokenizer_path,
+    extend_tokenizer,
+)
+from data_pipeline.records import MoleculeRecord
+
+if TYPE_CHECKING:
+    from biomatrix_jax.generate import Generation
+    from biomatrix_jax.structure.molecule import MoleculeTokenizer
+
+MOLECULES = 1500
+MAX_HEAVY_ATOMS = 20
+STRUCTURE_CODES = 64  # few, so that a small corpus shows every joint token often enough
+COVERAGE = 0.99  # of joint token occurrences: the original's rule
+VOCABULARY_MULTIPLE = 64  # rows of the embedding, so that it splits over devices
+PROMPTS = {"selfies": 200, "molecule_3d": 24, "smiles": 24, "protein_sequence": 8}
+TEXT_PROMPTS = ("The ", "A process that ", "Any protein ", "The chemical reactions ")
+MAX_NEW_TOKENS = 200
+TEMPERATURE, TOP_P = 0.9, 0.95
+TOLERANCE = 1e-4  # largest difference of float32 logits from transformers
+
+
+def make_conformers(path: Path, stage: Stage) -> list[MoleculeRecord]:
+    """Conformers for the smaller molecules of the set that RDKit carries, kept as an SDF file."""
+    from data_pipeline.sources import nci, read, sdf
+    from data_pipeline.sources.tally import Tally
+
+    tally = Tally()
+    options = nci.Options(
+        limit=MOLECULES, max_heavy_atoms=MAX_HEAVY_ATOMS, workers=len(os.sched_getaffinity(0))
+    )
+    molecules = list(read("nci", None, options, tally))
+    sdf.write(path, molecules)
+    stage.outcome = f"{tally}"
+    return molecules
+
+
+def train_structure_tokenizer(
+    molecules: list[MoleculeRecord], path: Path, stage: Stage
+) -> "MoleculeTokenizer":
+    """A small VQ-VAE over the local geometry of every atom that has one."""
+    from biomatrix_jax.structure.molecule.conformers import Described, describe_molecules
+    from biomatrix_jax.structure.molecule.training import train_vqvae
+
+    found = describe_molecules([record.mol for record in molecules])
+    described = [item for item in found if isinstance(item, Described)]
+    atoms = np.concatenate([item.descriptors for item in described])
+    tokenizer = train_vqvae(atoms, codes=STRUCTURE_CODES)
+    tokenizer.save(path)
+    stage.outcome = (
+        f"{STRUCTURE_CODES} codes from {len(atoms):,} atoms of {len(described):,} molecules; "
+        f"{len(found) - len(described):,} have no 3D serialization"
+    )
+    return tokenizer
+
+
+def extend_vocabulary(
+    molecules: list[MoleculeRecord], tokenizer: "MoleculeTokenizer", path: Path, stage: Stage
+) -> Vocabulary:
+    """The shipped base tokenizer with every family that these molecules need."""
+    from data_pipeline.compose import Composition, compose
+    from data_pipeline.counting import by_frequency, count_joint_tokens, count_symbols, covering
+    from data_pipeline.sources.tally import Tally
+
+    views = [
+        view
+        for instance in compose(
+            molecules, Composition(composite=0), 0, Tally(), molecule_tokenizer=tokenizer
+        )
+        for view in instance
+    ]
+    symbols = by_frequency(count_symbols(v.selfies for v in views if isinstance(v, Selfies)))
+    joint = count_joint_tokens(v.struct_selfies for v in views if isinstance(v, Molecule3D))
+    kept = covering(joint, COVERAGE)
+    vocabulary = extend_tokenizer(
+        base_tokenizer_path(), path, selfies=symbols, molecule_tokens=kept, protein_codes=0
+    )
+    stage.outcome = (
+        f"{vocabulary.size:,} tokens, among them {len(symbols)} SELFIES symbols and {len(kept):,} "
+        f"of {len(joint):,} joint molecule tokens, which cover {COVERAGE:.0%}"
+    )
+    return vocabulary
+
+
+def build_data(out: Path, stage: Stage) -> Manifest:
+    """The shipped recipe with this quickstart's files filled in, built."""
+    from data_pipeline import recipe as recipes
+    from data_pipeline.build import build_from_file
+
+    recipe = recipes.load(
+        "quickstart",
+        [f"tokenizer={out / 'tokenizer'}", f"molecule_tokenizer={out / 'molecule_tokenizer'}"],
+    )
+    sources = tuple(
+        dataclasses.replace(source, path=str(out / "molecules.sdf.gz"))
+        if source.reader == "sdf"
+        else source
+        for source in recipe.sources
+    )
+    with atomic_file(out / "recipe.yaml", "w") as file:
+        file.write(config.dump(dataclasses.replace(recipe, sources=sources)))
+    stage.command = f"biomatrix data build {out / 'recipe.yaml'} --out {out / 'data'}"
+    manifest = build_from_file(out / "recipe.yaml", out / "data", [])
+    stage.outcome = (
+        f"{manifest.rows:,} rows of {manifest.row_length} tokens, {manifest.fill:.1%} filled, from "
+        f"{sum(source.documents for source in manifest.sources):,} documents"
+    )
+    return manifest
+
+
+def train_model(out: Path, vocabulary: Vocabulary, devices: int, stage: Stage) -> list[dict]:
+    """The smoke configuration, trained; returns what it measured at each step."""
+    from biomatrix_jax.train.loop import train
+
+    rows = -(-vocabulary.size // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    overrides = [f"model.vocab_size={rows}", f"data.path={out / 'data'}"]
+    run = config.load("smoke", overrides)
+    stage.command = (
+        f"biomatrix train smoke {' '.join(overrides)} --out {out / 'run'} --cpu-devices {devices}"
+    )
+    train(run, out / "run")
+    lines = (out / "run" / "metrics.jsonl").read_text().splitlines()
+    metrics = [json.loads(line) for line in lines]
+    first, last = metrics[0]["loss"], np.mean([line["loss"] for line in metrics[-10:]])
+    stage.outcome = f"loss {first:.2f} -> {last:.2f} in {len(metrics)} steps"
+    if not last < first:
+        raise RuntimeError(f"the loss did not fall: {first} -> {last}")
+    return metrics
+
+
+def export(run: Path, hf: Path, stage: Stage) -> None:
+    """Out to Hugging Face format, and back in: every bit, and transformers' logits if installed."""
+    from biomatrix_jax.convert.exporter import to_hf
+    from biomatrix_jax.convert.verify import verify
+
+    stage.command = f"biomatrix convert to-hf {run} {hf}"
+    to_hf(run, hf)
+    report = verify(run, hf)
+    if not report.equal:
+        raise RuntimeError(report.text())
+    stage.outcome = f"{report.tensors} tensors read back equal bit for bit"
+    missing = [name for name in ("torch", "transformers") if not importlib.util.find_spec(name)]
+    if missing:
+        stage.outcome += f"; not compared with transformers: {' and '.join(missing)} not installed"
+    else:
+        difference = transformers_difference(hf)
+        stage.outcome += f"; logits within {difference:.1e} of transformers"
+        if not difference < TOLERANCE:
+            raise RuntimeError(f"logits differ from transformers by {difference}")
+
+
+def transformers_difference(hf: Path) -> float:
+    """Largest absolute difference of our logits from transformers', float32, on random tokens."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from biomatrix_jax.convert.load import load
+
+    ours = load(hf, dtype="float32")
+    tokens = np.random.default_rng(0).integers(0, ours.config.vocab_size, (1, 256), dtype=np.int32)
+    theirs = AutoModelForCausalLM.from_pretrained(hf, dtype=torch.float32).eval()
+    with torch.no_grad():
+        want = theirs(torch.from_numpy(tokens).long()).logits.numpy()
+    return float(np.abs(np.asarray(ours(jnp.asarray(tokens))) - want).max())
+
+
+def generate_samples(hf: Path, path: Path, stage: Stage) -> dict[str, list["Generation"]]:
+    """Segments of every modality from a lone start token, and a few texts; by modality."""
+    from biomatrix_jax.convert.load import load
+    from biomatrix_jax.generate import Start, generate
+
+    prompts = [(modality, Start(modality)) for modality, n in PROMPTS.items() for _ in range(n)]
+    prompts += [("text", text) for text in TEXT_PROMPTS]
+    generations = generate(
+        load(hf),
+        Vocabulary.from_pretrained(hf),
+        [prompt for _, prompt in prompts],
+        max_new_tokens=MAX_NEW_TOKENS,
+        temperature=TEMPERATURE,
+        top_p=TOP_P,
+        batch_rows=64,
+    )
+    with atomic_file(path, "w") as file:
+        file.writelines(one.to_json() + "\n" for one in generations)
+    stage.command = (
+        f"biomatrix generate {hf} --start selfies --count {PROMPTS['selfies']} "
+        f"--temperature {TEMPERATURE} --top-p {TOP_P} --max-tokens {MAX_NEW_TOKENS} --json"
+    )
+    clean = sum(not one.problems for one in generations)
+    stage.outcome = f"{clean} of {len(generations)} parse without a problem"
+    by_modality: dict[str, list] = {}
+    for (modality, _), one in zip(prompts, generations, strict=True):
+        by_modality.setdefault(modality, []).append(one)
+    return by_modality
+
+
+def write_report(
+    out: Path,
+    molecules: list[MoleculeRecord],
+    manifest: Manifest,
+    metrics: list[dict],
+    generated: dict[str, list["Generation"]],
+    journal: Journal,
+    stage: Stage,
+) -> dict:
+    """The page, and the figures that quickstart.json keeps."""
+    from biomatrix_jax.quickstart import report
+    from biomatrix_jax.quickstart.molecules import judge_all
+    from biomatrix_jax.structure.molecule import MoleculeTokenizer
+
+    known = {record.smiles for record in molecules}
+    decode = MoleculeTokenizer.from_pretrained(out / "molecule_tokenizer").decode
+    judged = {
+        modality: judge_all(generated[modality], known, decode)
+        for modality in ("selfies", "molecule_3d", "smiles")
+    }
+    report.write_report(
+        out / "report.html",
+        config=config.load(out / "run" / "config.yaml"),
+        metrics=metrics,
+        manifest=manifest,
+        generated=generated,
+        judged=judged,
+        known=known,
+        stages=journal.stages,
+        machine=machine(),
+        versions=versions(),
+    )
+    tally = judged["selfies"].tally
+    stage.outcome = (
+        f"of {tally.generated} SELFIES molecules {tally.validity:.1%} valid, of these "
+        f"{tally.uniqueness:.1%} unique, of these {tally.novelty:.1%} new"
+    )
+    return {
+        "loss": {"first": metrics[0]["loss"], "last": metrics[-1]["loss"]},
+        "molecules": {modality: dataclasses.asdict(one.tally) for modality, one in judged.items()},
+    }
