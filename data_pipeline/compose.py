@@ -108,12 +108,16 @@ def compose(
         conformers = _conformers(chunk, molecule_tokenizer, tally)
         for record, conformer in zip(chunk, conformers, strict=True):
             tally.begin()
-            if isinstance(record, TextRecord):
-                instances = _text(record)
-            elif isinstance(record, MoleculeRecord):
-                instances = _molecule(record, conformer, composition, seed, tally)
-            else:
-                instances = _protein(record, protein_tokenizer, composition, seed, tally)
+            try:
+                if isinstance(record, TextRecord):
+                    instances = [[Text(record.text)]]
+                elif isinstance(record, MoleculeRecord):
+                    instances = _molecule(record, conformer, composition, seed, tally)
+                else:
+                    instances = _protein(record, protein_tokenizer, composition, seed, tally)
+            except BadInput as error:
+                tally.drop("no segment can hold it", f"{record.id}: {error}")
+                continue
             if instances:
                 tally.keep()
             else:
@@ -145,10 +149,6 @@ class _Draw:
 
     def order(self, names: Iterable[str]) -> list[str]:
         return sorted(names, key=self._rank.__getitem__)
-
-
-def _text(record: TextRecord) -> list[Instance]:
-    return [[Text(record.text)]]
 
 
 def _molecule(

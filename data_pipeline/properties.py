@@ -28,7 +28,7 @@ def logp(mol: "Chem.Mol") -> str:
     """Octanol-water partition coefficient by Wildman and Crippen's atom contributions."""
     from rdkit.Chem import Crippen
 
-    return f"LogP (Crippen): {Crippen.MolLogP(mol):.2f}"
+    return f"LogP (Crippen): {Crippen.MolLogP(mol):z.2f}"
 
 
 def tpsa(mol: "Chem.Mol") -> str:

@@ -1,0 +1,290 @@
+"""Composition: what instances a record gives, drawn from its id and the seed alone."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import selfies
+from rdkit import Chem
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.structure.molecule import MoleculeTokenizer, vqvae
+from biomatrix_jax.tokens.segments import (
+    Molecule3D,
+    Protein3D,
+    ProteinSequence,
+    Selfies,
+    Smiles,
+    Text,
+)
+from data_pipeline import properties
+from data_pipeline.compose import Composition, compose, generator_for
+from data_pipeline.records import MoleculeRecord, ProteinRecord, TextRecord
+from data_pipeline.sources.conformers import with_conformer
+from data_pipeline.sources.tally import Tally
+
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+# Every instance and every field, or none of them.
+ALL = dict.fromkeys(Composition.__dataclass_fields__, 1.0)
+NONE = dict.fromkeys(ALL, 0.0)
+
+
+def molecule(identifier: str = "m", smiles: str = ASPIRIN, name: str = "") -> MoleculeRecord:
+    return MoleculeRecord(identifier, smiles, name, Chem.AddHs(Chem.MolFromSmiles(smiles)))
+
+
+def protein(identifier: str = "p", sequence: str = "MKXV", title: str = "") -> ProteinRecord:
+    backbone = np.zeros((len(sequence), 4, 3), np.float32)
+    backbone[[i for i, letter in enumerate(sequence) if letter == "X"]] = np.nan
+    return ProteinRecord(identifier, "A", sequence, backbone, title)
+
+
+def run(records, seed=0, tally=None, tokenizers=None, **probabilities):
+    composition = Composition(**probabilities)
+    tally = Tally() if tally is None else tally
+    return list(compose(records, composition, seed, tally, **(tokenizers or {})))
+
+
+def wrapped(instance) -> str:
+    return "".join(segment.wrapped() for segment in instance)
+
+
+@dataclass
+class ConstantMolecules:
+    """Stands in for a trained tokenizer; refuses molecules that have a chlorine."""
+
+    batches: list[int] = field(default_factory=list)
+
+    def encode_batch(self, mols):
+        self.batches.append(len(mols))
+        return [self._encode(mol) for mol in mols]
+
+    def _encode(self, mol):
+        if mol.HasSubstructMatch(Chem.MolFromSmarts("Cl")):
+            return BadInput("no chlorine, please")
+
+        @dataclass
+        class Encoding:
+            struct_selfies: str = "[C 1][H 2]"
+
+        return Encoding()
+
+
+class CountingProteins:
+    """Residue i has code i; unobserved residues -1."""
+
+    def encode(self, backbone, sequence):
+        if sequence.startswith("W"):
+            raise BadInput("no tryptophan first, please")
+        codes = np.arange(len(sequence), dtype=np.int32)
+        return np.where(np.isnan(backbone).any(axis=(1, 2)), -1, codes)
+
+
+def test_each_view_stands_alone_and_the_composite_has_all_fields():
+    [smiles, sf, conformer, composite] = run(
+        [molecule(name="aspirin")], tokenizers={"molecule_tokenizer": ConstantMolecules()}, **ALL
+    )
+    assert smiles == [Smiles(ASPIRIN)]
+    assert sf == [Selfies(selfies.encoder(ASPIRIN))]
+    assert conformer == [Molecule3D("[C 1][H 2]")]
+    assert sorted(wrapped(composite).split("\n")) == [
+        "Conformer: <|mol_3d_start|>[C 1][H 2]<|mol_3d_end|>",
+        "Hydrogen bond acceptors: 3",
+        "Hydrogen bond donors: 1",
+        "LogP (Crippen): 1.31",
+        "Molecular formula: C9H8O4",
+        "Molecular weight: 180.16 g/mol",
+        "Name: aspirin",
+        f"SELFIES: <|mol_sfi_start|>{selfies.encoder(ASPIRIN)}<|mol_sfi_end|>",
+        f"SMILES: <|mol_smi_start|>{ASPIRIN}<|mol_smi_end|>",
+        "Topological polar surface area: 63.6 Å²",
+    ]
+
+
+def test_neighbouring_texts_are_one_segment_and_none_is_empty():
+    for instance in run([molecule(str(i), name="x") for i in range(50)]):
+        kinds = [segment.modality for segment in instance]
+        assert all(a != b for a, b in itertools.pairwise(kinds))
+        assert all(segment.text for segment in instance if isinstance(segment, Text))
+        assert "\n\n" not in wrapped(instance)
+        assert not wrapped(instance).endswith("\n")
+
+
+def test_draws_depend_on_id_and_seed_alone():
+    records = [molecule(str(i)) for i in range(300)]  # more than one chunk
+    composites = run(records, smiles_alone=0, selfies_alone=0)
+    alone = [
+        instance
+        for r in reversed(records)
+        for instance in run([r], smiles_alone=0, selfies_alone=0)
+    ]
+    assert list(reversed(alone)) == composites
+    assert run(records) == run(records)
+    assert run(records, seed=1) != run(records)
+    assert len({wrapped(instance) for instance in composites}) > 100  # ids draw apart
+
+
+def test_generator_is_the_same_on_every_machine():
+    assert generator_for("nci:1", 0).integers(1 << 30, size=3).tolist() == [
+        982823428,
+        545821542,
+        48126087,
+    ]
+    assert generator_for("nci:1", 1).integers(1 << 30) != 982823428
+    assert generator_for("1", 1).random() != generator_for("", 11).random()
+
+
+def test_a_missing_view_changes_nothing_about_the_others():
+    records = [molecule(str(i)) for i in range(40)]
+    alone = {"smiles_alone": 0, "selfies_alone": 0, "molecule_3d_alone": 0}
+    without = run(records, **alone)
+    with_3d = run(records, tokenizers={"molecule_tokenizer": ConstantMolecules()}, **alone)
+    less = [
+        [line for line in wrapped(instance).split("\n") if not line.startswith("Conformer")]
+        for instance in with_3d
+    ]
+    # Where the conformer is the only view or the only company there is no composite without it.
+    less = [lines for lines in less if len(lines) > 1 and "|mol_" in "".join(lines)]
+    assert less == [wrapped(instance).split("\n") for instance in without]
+
+
+def test_probabilities_are_met_on_average():
+    records = [molecule(str(i), name="x") for i in range(1500)]
+    texts = [wrapped(instance) for instance in run(records, smiles_alone=0.3, selfies_alone=0)]
+    alone = sum(text == f"<|mol_smi_start|>{ASPIRIN}<|mol_smi_end|>" for text in texts)
+    assert abs(alone / 1500 - 0.3) < 0.04
+    for label, expected in (("Name: ", 0.8), ("SMILES: ", 0.8), ("LogP", 0.5)):
+        assert abs(sum(label in text for text in texts) / 1500 - expected) < 0.04
+    first = sum(text.startswith("Name: ") for text in texts)
+    last = sum(text.endswith("Name: x") for text in texts)
+    assert 100 < first < 280  # every field leads about as often
+    assert 100 < last < 280
+
+
+def test_composites_need_a_view_and_company():
+    assert run([molecule()], **{**NONE, "composite": 1, "smiles": 1}) == []
+    assert run([molecule()], **{**NONE, "composite": 1, "formula": 1, "tpsa": 1}) == []
+    assert len(run([molecule()], **{**NONE, "composite": 1, "formula": 1, "smiles": 1})) == 1
+    assert run([molecule()], **{**ALL, "composite": 0, "smiles_alone": 0, "selfies_alone": 0}) == []
+
+
+def test_counts_add_up_and_say_what_was_lost():
+    tally = Tally()
+    tokenizer = ConstantMolecules()
+    records = [
+        molecule("good"),
+        molecule("chlorine", "CCCl"),
+        molecule("hypervalent", "CI(F)F"),
+        TextRecord("text", "", "Some prose."),
+        protein("bad", "MkV"),
+        TextRecord("surrogate", "", "\ud800"),
+    ]
+    tokenizers = {"molecule_tokenizer": tokenizer}
+    instances = run(records, tally=tally, tokenizers=tokenizers, composite=0)
+    assert tokenizer.batches == [3]
+    assert [len(i) for i in instances] == [1] * 8
+    assert instances[-1] == [Text("Some prose.")]
+    assert tally.balanced
+    assert (tally.records_in, tally.records_out) == (6, 4)
+    assert tally.dropped == {"no segment can hold it": 2}
+    assert tally.first["no segment can hold it"].startswith("bad: ProteinSequence has 'k'")
+    assert tally.lost == {"3D view: BadInput": 1, "SELFIES: beyond its valence rules": 1}
+    tally = Tally()
+    assert run([molecule("m")], tally=tally, **NONE) == []
+    assert tally.dropped == {"nothing of it was drawn": 1}
+
+
+def test_molecules_of_the_real_tokenizer(tmp_path):
+    config = vqvae.VQVAEConfig()
+    tokenizer = MoleculeTokenizer(config, vqvae.init(config, np.random.default_rng(0)))
+    records = []
+    for smiles in ("CCO", "CC.O", "CC#CC"):
+        mol = with_conformer(Chem.MolFromSmiles(smiles), seed=0)
+        records.append(MoleculeRecord(smiles, smiles, "", mol))
+    records.append(molecule("flat"))
+    tally = Tally()
+    instances = run(
+        records,
+        tally=tally,
+        tokenizers={"molecule_tokenizer": tokenizer},
+        **{**NONE, "molecule_3d_alone": 1},
+    )
+    assert instances[0] == [Molecule3D(tokenizer.encode(records[0].mol).struct_selfies)]
+    assert len(instances) == tally.records_out
+    assert tally.lost["3D view: SeveralFragments"] == 1
+    assert tally.lost["3D view: NoConformer"] == 1
+    assert tally.first["3D view: SeveralFragments"] == "CC.O"
+    assert tally.balanced
+
+
+def test_proteins_without_a_tokenizer_have_their_sequence_and_title():
+    [sequence, composite] = run([protein(title="A KINASE")], **ALL)
+    assert sequence == [ProteinSequence("MKXV")]
+    assert sorted(wrapped(composite).split("\n")) == [
+        "Sequence: <|prot_aa_start|><A M><A K><A X><A V><|prot_aa_end|>",
+        "Title: A KINASE",
+    ]
+    assert run([protein()], **ALL) == [[ProteinSequence("MKXV")]]
+
+
+def test_proteins_with_a_structure_have_three_views_and_a_composite():
+    tokenizers = {"protein_tokenizer": CountingProteins()}
+    records = [protein(str(i), title="A KINASE") for i in range(60)]
+    instances = run(records, tokenizers=tokenizers, **ALL)
+    sequence, structure = ProteinSequence("MKXV"), Protein3D((0, 1, 3))
+    pairs = set()
+    for one, other, pair, composite in (
+        itertools.batched(instances, 4)
+        if hasattr(itertools, "batched")
+        else zip(*[iter(instances)] * 4, strict=True)
+    ):
+        assert one == [sequence]
+        assert other == [structure]
+        pairs.add(tuple(pair))
+        assert len(wrapped(composite).split("\n")) == 3
+    assert pairs == {(sequence, structure), (structure, sequence)}
+
+
+def test_a_protein_structure_that_fails_is_lost_and_the_sequence_stays():
+    tally = Tally()
+    instances = run(
+        [protein("w", "WKV"), protein("x", "XX")],
+        tally=tally,
+        tokenizers={"protein_tokenizer": CountingProteins()},
+    )
+    assert instances == [[ProteinSequence("WKV")], [ProteinSequence("XX")]]
+    assert tally.lost == {"3D view: BadInput": 2}
+
+
+def test_probabilities_outside_their_range_are_refused():
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(BadInput, match="the probability of logp must be from 0 to 1"):
+            Composition(logp=value)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [
+        (
+            "CCO",
+            ["C2H6O", "46.07 g/mol", "0.00", "20.2 Å²", "1", "1"],
+        ),
+        (
+            "C[N+](C)(C)CC(=O)[O-]",
+            ["C5H11NO2", "117.15 g/mol", "-1.56", "40.1 Å²", "0", "2"],
+        ),
+    ],
+)
+def test_properties_do_not_depend_on_how_hydrogens_are_written(smiles, expected):
+    mol = Chem.MolFromSmiles(smiles)
+    for one in (mol, Chem.AddHs(mol)):
+        facts = [describe() for describe in properties.molecule_facts(one).values()]
+        assert [fact.split(": ")[1] for fact in facts] == expected
+
+
+def test_protein_record_checks_its_backbone():
+    with pytest.raises(BadInput, match="backbone is float64"):
+        ProteinRecord("p", "A", "MK", np.zeros((2, 4, 3)), "")
+    with pytest.raises(BadInput, match=r"not float32 \(3, 4, 3\)"):
+        ProteinRecord("p", "A", "MKV", np.zeros((2, 4, 3), np.float32), "")
