@@ -65,7 +65,7 @@ def peak_flops(devices: list[jax.Device]) -> Peak:
     return Peak(None, "unknown")
 
 
-def _measured(size: int = 1024, repeats: int = 8) -> float:
+def _measured(size: int = 1024, repeats: int = 20) -> float:
     """FLOP/s of the fastest of a few float32 matrix products; takes some tenths of a second."""
     a = jnp.ones((size, size), jnp.float32)
     product = jax.jit(jnp.matmul).lower(a, a).compile()

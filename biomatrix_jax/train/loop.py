@@ -47,18 +47,17 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     # Set up. All that can be refused is refused here, before anything is written.
     store = run.find_store(out, config)
     done = (store.latest() if store else None) or 0
+    if done >= steps:
+        print(f"{out} is finished: {done} steps", file=display)
+        return done
     loader = open_data(config)
     vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
     data_checksum = manifests.sha256(Path(config.data.path) / manifests.FILE)
     mesh = make_mesh(config.mesh)
     step = make_step(config, mesh)
     if done:
-        check_data(store, done, data_checksum)
-    if done >= steps:
-        print(f"{out} is finished: {done} steps", file=display)
-        return done
-    if done:
         print(f"resuming {out} after step {done}", file=display)
+        check_data(store, done, data_checksum)
         state = restored(store, done, step)
     else:
         state = initial(config, step, mesh)
@@ -107,6 +106,8 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
                     data={"step": done, "manifest_sha256": data_checksum},
                 )
                 recorder.restart_clock()
+    if done < steps:
+        print(f"stopped and saved after step {done}: start again to resume", file=display)
     return done
 
 
@@ -145,7 +146,7 @@ def check_data(store: CheckpointStore, step: int, checksum: str) -> None:
 def initial(config: RunConfig, step: Step, mesh: jax.sharding.Mesh) -> TrainState:
     """Random weights by the run's seed, or those that `train.init_from` names."""
     if not config.train.init_from:
-        return step.random(config.train.seed)
+        return step.random(np.uint32(config.train.seed))
     from biomatrix_jax.convert.load import load
 
     model = load(

@@ -3,6 +3,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 
 import jax
@@ -31,7 +32,20 @@ def make_data(directory, seed=0, rows=40):
     (directory / "tokenizer").mkdir()
     vocabulary = Vocabulary.from_pretrained(base_tokenizer_path())
     vocabulary.save(directory / "tokenizer")
-    source = SourceEntry("noise", rows, rows, {}, rows, 0, rows, {MODALITIES[0]: 1}, rows)
+    source = SourceEntry(
+        "noise",
+        records=rows,
+        used=rows,
+        dropped={},
+        lost={},
+        instances=rows,
+        rejected={},
+        examples={},
+        cut=0,
+        documents=3 * rows,
+        tokens={MODALITIES[0]: 1},
+        rows=rows,
+    )
     manifests.write(
         Manifest(
             schema_version=manifests.SCHEMA_VERSION,
@@ -170,8 +184,10 @@ def test_sigterm_saves_and_ends_well(whole, run_config, tmp_path, monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         at_batch(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        done = train(run_config, out, display=io.StringIO())
+        display = io.StringIO()
+        done = train(run_config, out, display=display)
     assert 1 <= done < 6
+    assert f"stopped and saved after step {done}" in display.getvalue()
     assert signal.getsignal(signal.SIGTERM) is handler
     assert done in CheckpointStore.open(out / "checkpoints").steps()
     assert max(losses(out)) == done
@@ -245,14 +261,16 @@ def test_resuming_as_another_run_lists_the_differences(whole, run_config):
 
 
 def test_resuming_on_other_data_is_refused_wherever_they_lie(whole, run_config, tmp_path):
+    unfinished = shutil.copytree(whole[0], tmp_path / "run")
+    shutil.rmtree(unfinished / "checkpoints" / "6")
     other = differ(run_config, "data", path=str(make_data(tmp_path / "data", seed=1)))
     with pytest.raises(BadInput, match="other data"):
-        train(other, whole[0], display=io.StringIO())
+        train(other, unfinished, display=io.StringIO())
 
 
 def test_a_run_starts_from_the_weights_of_another(whole, run_config, tmp_path):
     before = whole[0] / "checkpoints" / "6"
-    start = differ(run_config, "train", init_from=str(before), steps=1, seed=5)
+    start = differ(run_config, "train", init_from=str(before), steps=1, seed=2**32 - 1)
     train(start, tmp_path / "run", display=io.StringIO())
     assert losses(tmp_path / "run")[1] < losses(whole[0])[1] - 0.5
     larger = differ(start, "model", vocab_size=2336)
