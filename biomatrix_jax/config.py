@@ -8,7 +8,9 @@ defaults, applies `key=value` overrides and validates strictly; `dump` writes th
 import dataclasses
 import difflib
 import json
+import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,10 +22,14 @@ Axes = tuple[str, ...]
 T = TypeVar("T")
 
 
-def _positive(config: Any, *names: str) -> None:
+def _check(config: Any, kind: str, holds: Callable[[Any], bool], *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
-            raise BadInput(f"{name} must be positive, not {getattr(config, name)}")
+        if not holds(getattr(config, name)):
+            raise BadInput(f"{name} must be {kind}, not {getattr(config, name)}")
+
+
+def _positive(config: Any, *names: str) -> None:
+    _check(config, "positive", lambda value: value > 0, *names)
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,8 @@ class MeshConfig:
         sizes = dataclasses.asdict(self)
         bad = {k: v for k, v in sizes.items() if v < 1 and v != -1}
         if bad:
-            raise BadInput(f"mesh.{next(iter(bad))} must be positive or -1, not {bad.popitem()[1]}")
+            axis, size = next(iter(bad.items()))
+            raise BadInput(f"mesh.{axis} must be positive or -1, not {size}")
         if sum(v == -1 for v in sizes.values()) > 1:
             raise BadInput("mesh: at most one axis may be -1 (take what is left)")
 
@@ -142,6 +149,9 @@ class OptimizerConfig:
 
     def __post_init__(self):
         _positive(self, "peak_learning_rate", "clip_norm", "eps")
+        _check(self, "0 or more", lambda value: value >= 0, "warmup_steps", "weight_decay")
+        _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "b1", "b2")
+        _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "final_fraction")
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,7 @@ class TrainConfig:
 
     def __post_init__(self):
         _positive(self, "steps", "checkpoint_every", "keep_checkpoints")
+        _check(self, "from 0 to 4294967295", lambda value: 0 <= value < 2**32, "seed")
 
 
 @dataclass(frozen=True)
@@ -185,7 +196,11 @@ def load_as(cls: type[T], path: str | os.PathLike, overrides=()) -> T:
         a value of the wrong type (key and type are named).
     """
     path = find(path)
-    tree = parse_yaml(path.read_text(), str(path)) or {}
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 text ({error})") from None
+    tree = parse_yaml(text, str(path)) or {}
     if not isinstance(tree, dict):
         raise BadInput(f"{path}: expected keys and values at the top, found {_kind(tree)}")
     for override in overrides:
@@ -239,12 +254,15 @@ def parse_yaml(text: str, where: str) -> Any:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise BadInput(f"{where}: not readable as YAML: {_one_line(error)}") from None
+    except RecursionError:
+        raise BadInput(f"{where}: not readable as YAML: nested too deep") from None
 
 
 def from_dict(cls: type[T], tree: dict, where: str) -> T:
     """Builds the dataclass `cls` from plain values, strictly.
 
-    A string is no number, a float no integer, `true` no number; an integer may stand for a float.
+    A string is no number, a float no integer, `true` no number, neither are NaN and infinity; an
+    integer may stand for a float.
 
     Args:
       where: the file the values came from, for the message.
@@ -254,23 +272,28 @@ def from_dict(cls: type[T], tree: dict, where: str) -> T:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    _check_keys(cls, tree, where)
+    _check_tree(cls, tree, where)
     try:
         # Through JSON because only there pydantic's strict mode takes mappings for dataclasses.
         return TypeAdapter(cls).validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
         raise BadInput(f"{where}: " + "; ".join(map(_explain, error.errors()))) from None
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # a date; an anchor that holds itself
         raise BadInput(f"{where}: a value that is not plain data: {_one_line(error)}") from None
 
 
-def _check_keys(cls: type, tree: Any, where: str, prefix: str = "") -> None:
-    """Unknown keys, found before validation so that the nearest known key can be suggested."""
+def _check_tree(cls: type, tree: Any, where: str, prefix: str = "") -> None:
+    """What validation would not say: the nearest known key to an unknown one, a NaN's key."""
     import typing
 
+    if isinstance(tree, float) and not math.isfinite(tree):
+        raise BadInput(f"{where}: {prefix[:-1]} must be a finite number, not {tree}")
     if typing.get_origin(cls) in (list, tuple) and isinstance(tree, list):
         for index, item in enumerate(tree):
-            _check_keys(typing.get_args(cls)[0], item, where, f"{prefix}{index}.")
+            _check_tree(typing.get_args(cls)[0], item, where, f"{prefix}{index}.")
+    if typing.get_origin(cls) is dict and isinstance(tree, dict):
+        for key, item in tree.items():
+            _check_tree(typing.get_args(cls)[1], item, where, f"{prefix}{key}.")
     if not dataclasses.is_dataclass(cls) or not isinstance(tree, dict):
         return
     hints = typing.get_type_hints(cls)
@@ -278,7 +301,7 @@ def _check_keys(cls: type, tree: Any, where: str, prefix: str = "") -> None:
     for key, value in tree.items():
         if key not in known:
             raise BadInput(f"{where}: unknown key {prefix}{key}; {_suggest(str(key), known)}")
-        _check_keys(known[key], value, where, f"{prefix}{key}.")
+        _check_tree(known[key], value, where, f"{prefix}{key}.")
 
 
 def _suggest(key: str, known) -> str:

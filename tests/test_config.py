@@ -59,6 +59,14 @@ def test_an_integer_stands_for_a_float_but_nothing_else_is_converted(yaml_file):
         ("mesh={fsdp: -1, data: -1}", "at most one axis may be -1"),
         ("model.layers", "write key=value"),
         ("model.layers=[1", "not readable as YAML"),
+        ("mesh={slice: 0, tensor: -5}", "mesh.slice must be positive or -1, not 0"),
+        ("optimizer.peak_learning_rate=.nan", "optimizer.peak_learning_rate must be a finite"),
+        ("data.mixture={nci: .inf}", "data.mixture.nci must be a finite number, not inf"),
+        ("optimizer.warmup_steps=-5", "warmup_steps must be 0 or more, not -5"),
+        ("optimizer.weight_decay=-0.1", "weight_decay must be 0 or more"),
+        ("optimizer.b1=1", "b1 must be from 0 to below 1, not 1.0"),
+        ("optimizer.final_fraction=10", "final_fraction must be from 0 to 1, not 10.0"),
+        ("train.seed=-1", "seed must be from 0 to 4294967295, not -1"),
     ],
 )
 def test_a_bad_value_names_key_and_type_in_one_line(yaml_file, override, message):
@@ -68,10 +76,24 @@ def test_a_bad_value_names_key_and_type_in_one_line(yaml_file, override, message
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["a: b: c", "- 1\n- 2\n", "model: {layers: 1, layers: 2}", "7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: b: c",
+        "- 1\n- 2\n",
+        "model: {layers: 1, layers: 2}",
+        "7",
+        "model: &m {layers: *m}",
+        "train: {steps: 2020-01-01}",
+        "[" * 5000,
+        b"model: {layers: \xff}",
+    ],
+)
 def test_broken_files_are_named(yaml_file, text):
+    path = yaml_file("")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(BadInput, match=r"run\.yaml") as caught:
-        config.load(yaml_file(text))
+        config.load(path)
     assert "\n" not in str(caught.value)
 
 
