@@ -9,7 +9,8 @@ import click
 from biomatrix_jax.errors import BadInput
 
 # A path that is missing, forbidden or of the wrong kind is the caller's to mend, like bad input.
-_CALLERS_FAULT = {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EROFS}
+_CALLERS_FAULT = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR}
+_CALLERS_FAULT |= {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def atomic_file(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.incomplete-", dir=path.parent)
     try:
-        with os.fdopen(handle, mode) as file:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -38,10 +38,11 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
     """Yields a temporary directory that becomes `path` when the block ends without an exception.
 
     Raises:
-      BadInput: `path` exists, is not an empty directory, and `overwrite` is false.
+      BadInput: `path` is a file, or a directory that is not empty and `overwrite` is false.
     """
-    path = Path(path)
     check_absent(path, overwrite)
+    # A link stays a link to what is written; "." gets a name and a parent.
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.incomplete-", dir=path.parent))
     try:
@@ -54,17 +55,20 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
 
 
 def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
-    """Raises BadInput where writing to `path` would replace something without `overwrite`."""
+    """Raises BadInput where making the directory `path` would replace something without
+    `overwrite`, or a file at all."""
     path = Path(path)
-    if overwrite or not path.exists():
+    if not path.exists():
         return
-    if path.is_dir() and not any(path.iterdir()):
+    if not path.is_dir():
+        raise BadInput(f"{path} is a file where a directory is to be: choose another place")
+    if overwrite or not any(path.iterdir()):
         return
     raise BadInput(f"{path} exists already: choose another place, or pass --overwrite")
 
 
 def _swap_in(temporary: Path, path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if path.is_dir():
         # The old directory steps aside first and is deleted last, so that a failed rename loses
         # nothing.
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.replaced-", dir=path.parent))

@@ -68,6 +68,20 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, arguments, me
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("target", ["file", "file/below", "x" * 300])
+def test_an_unusable_target_is_status_2(tmp_path, monkeypatch, target):
+    from tests.convert import hf
+
+    hf.write(tmp_path / "model")
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    result = biomatrix("convert", "from-hf", "model", target, "--overwrite")
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "model"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_bad_usage_is_status_2():
     assert biomatrix("trian").returncode == 2
     assert biomatrix("generate").returncode == 2

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from biomatrix_jax.errors import BadInput
@@ -68,3 +72,39 @@ def test_a_written_directory_is_as_readable_as_any_other(tmp_path):
         (temporary / "new.txt").write_text("new")
     (tmp_path / "plain").mkdir()
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_is_never_replaced_by_a_directory(tmp_path, overwrite):
+    target = tmp_path / "out"
+    target.write_text("mine")
+    with pytest.raises(BadInput, match="out is a file"), atomic_directory(target, overwrite):
+        pytest.fail("the block must not run")
+    assert contents(tmp_path) == {"out": "mine"}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_link_stays_a_link_to_what_is_written(tmp_path, there):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to("disk/real")
+    if there:
+        (tmp_path / "disk" / "real").mkdir()
+        (tmp_path / "disk" / "real" / "old.txt").write_text("old")
+    with atomic_directory(tmp_path / "out", overwrite=True) as temporary:
+        (temporary / "new.txt").write_text("new")
+    assert (tmp_path / "out").is_symlink()
+    assert contents(tmp_path / "disk" / "real") == {"new.txt": "new"}
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["real"]
+
+
+def test_text_is_utf_8_in_every_locale(tmp_path):
+    script = """
+import sys
+from biomatrix_jax.files import atomic_file
+with atomic_file(sys.argv[1], "w") as file:
+    file.write(chr(0xE5))
+"""
+    target = tmp_path / "result.txt"
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    subprocess.run([sys.executable, "-c", script, target], check=True, env=os.environ | locale)
+    assert target.read_bytes() == b"\xc3\xa5"
