@@ -169,7 +169,7 @@ def _rope_theta(content: dict[str, Any], where: str) -> Any:
 def _typed(value: Any, field: str, key: str, where: str) -> Any:
     """`value` as the field's type; an integer may stand for a float, nothing else for another."""
     kind = ModelConfig.__annotations__[field]
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 2**63:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise BadInput(f"{where}: {key} must be {kind.__name__}, not {value!r}")

@@ -88,7 +88,7 @@ def plan_shards(specs: Sequence[Spec], shard_bytes: int) -> list[list[Spec]]:
 
 def parse_size(text: str | int) -> int:
     """ "5GB", "500MiB" or a number of bytes -> bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(text).strip())
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([A-Za-z]*)", str(text).strip())
     unit = match and UNITS.get(match.group(2).upper())
     size = int(float(match.group(1)) * unit) if unit else 0
     if size <= 0:

@@ -11,6 +11,7 @@ import numpy as np
 
 from biomatrix_jax.convert import rules
 from biomatrix_jax.convert.source import Source, open_source, same_bits
+from biomatrix_jax.errors import BadInput
 
 LISTED = 20  # tensors that the text names; the JSON names all
 
@@ -82,8 +83,10 @@ def verify(a: str | os.PathLike, b: str | os.PathLike, tol: float | None = None)
         the dtypes; NaN agrees with NaN.
 
     Raises:
-      BadInput: one of them cannot be read.
+      BadInput: one of them cannot be read, or `tol` is no finite number of 0 or more.
     """
+    if tol is not None and not 0 <= tol < math.inf:
+        raise BadInput(f"tolerance {tol}: give a finite number, 0 or more")
     one, two = open_source(a), open_source(b)
     ours, theirs = dataclasses.asdict(one.config), dataclasses.asdict(two.config)
     config = {key: [ours[key], theirs[key]] for key in ours if ours[key] != theirs[key]}

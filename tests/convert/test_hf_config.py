@@ -85,6 +85,7 @@ REFUSED = [
     ({"vocab_size": 0}, "vocab_size must be positive"),
     ({"rms_norm_eps": float("nan")}, "rms_norm_eps must be float, not nan"),
     ({"rms_norm_eps": "1e-6"}, "rms_norm_eps must be float"),
+    ({"rms_norm_eps": 10**400}, "rms_norm_eps must be float, not 1000"),
     ({"tie_word_embeddings": 1}, "tie_word_embeddings must be bool, not 1"),
     ({"num_key_value_heads": 3}, r"kv_heads \(3\) must divide"),
     ({"rope_parameters": {"rope_theta": "1e6"}}, "rope_theta must be float, not '1e6'"),

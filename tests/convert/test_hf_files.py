@@ -65,7 +65,9 @@ def test_sizes(text, size):
     assert hf_files.parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "5XB", "-5GB", "0", 0, "5 GB and more", "0.1"])
+@pytest.mark.parametrize(
+    "text", ["", "GB", "5XB", "-5GB", "0", 0, "5 GB and more", "0.1", "9" * 400]
+)
 def test_sizes_that_are_none(text):
     with pytest.raises(BadInput, match="shard size"):
         hf_files.parse_size(text)

@@ -86,6 +86,12 @@ def test_what_is_not_finite_is_within_no_tolerance(pair, value):
     assert verify(a, a, tol=0).equal
 
 
+@pytest.mark.parametrize("tol", [float("nan"), float("inf"), -1.0])
+def test_a_tolerance_that_tells_nothing_is_refused(pair, tol):
+    with pytest.raises(BadInput, match="tolerance"):
+        verify(*pair[:2], tol=tol)
+
+
 def test_other_architectures(tmp_path):
     wider = hf.ModelConfig(140, 16, 4, 4, 2, 8, 24, 1e4, 1e-6, False, 40_960)
     hf.write(tmp_path / "a", hf.TIED)
