@@ -16,8 +16,7 @@ import functools
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import orbax.checkpoint as ocp
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent
-from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES
+from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 
 FORMAT = 1
 CARRIED_FILES = ("config.json", *TOKENIZER_FILES)
@@ -78,7 +77,7 @@ class CheckpointStore:
             with atomic_directory(directory) as temporary:
                 (temporary / "hf").mkdir()
                 if carried is not None:
-                    copy_carried(carried, temporary / "hf")
+                    copy_files(carried, temporary / "hf", CARRIED_FILES)
                 head = {"format": FORMAT, "model": dataclasses.asdict(config), "made": dict(made)}
                 (temporary / "model.json").write_text(json.dumps(head, indent=1) + "\n")
         _barrier("checkpoint created")
@@ -100,10 +99,15 @@ class CheckpointStore:
             config, made = from_dict(ModelConfig, head["model"], str(path)), dict(head["made"])
         except OSError as error:
             raise BadInput(f"{directory} is not a checkpoint: {error}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(f"{path}: not a checkpoint's description ({error})") from None
+        # `create` writes all of it: a default in its place would be another function or files lost.
+        if missing := dataclasses.asdict(config).keys() - head["model"].keys():
+            raise BadInput(f"{path}: model lacks {', '.join(sorted(missing))}")
+        if not (directory / "hf").is_dir():
+            raise BadInput(f"{directory}: its folder hf is missing: copy the checkpoint whole")
         return cls(directory, config, made, keep)
 
     @property
@@ -220,7 +224,7 @@ class CheckpointStore:
         inventory = folder / INVENTORY
         if inventory.exists():  # object stores have no rename to write it before
             with _explained(inventory):
-                sizes = json.loads(inventory.read_text())
+                sizes = json.loads(inventory.read_text()).items()
             _compare(folder, name, sizes)
         return folder / name
 
@@ -284,13 +288,6 @@ def complete_steps(directory: Path) -> list[int]:
     return sorted(ocp.utils.checkpoint_steps(directory))
 
 
-def copy_carried(source: str | os.PathLike, target: Path) -> None:
-    """Copies the files that a model brings along (`CARRIED_FILES`), byte for byte."""
-    for name in CARRIED_FILES:
-        if (Path(source) / name).is_file():
-            shutil.copyfile(Path(source) / name, target / name)
-
-
 def flatten(tree) -> dict[str, Any]:
     """The leaves of a tree by dotted path, in the tree's order; nnx variables count as leaves."""
     leaves = {}
@@ -322,9 +319,9 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
-def _compare(folder: Path, item: str, inventory: dict[str, int]) -> None:
+def _compare(folder: Path, item: str, inventory: Iterable[tuple[str, int]]) -> None:
     found = _sizes(folder)
-    for name, size in inventory.items():
+    for name, size in inventory:
         if name.startswith(f"{item}/") and found.get(name) != size:
             there = f"{found[name]} bytes" if name in found else "missing"
             raise BadInput(f"{folder / name}: {there}, written with {size} bytes: damaged")
@@ -335,6 +332,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Turns whatever is raised while reading into one line that names the file."""
     try:
         yield
+    except (MemoryError, jax.errors.JaxRuntimeError):  # too large for where it is to go
+        raise
     except Exception as error:
         text = " ".join(str(error).split())
         named = re.search(r'local file "([^"]+)"', text)

@@ -214,9 +214,10 @@ def test_damage_is_named_by_file(saved, kind):
     CheckpointStore.open(directory).restore_params(20, abstract(params))
 
 
-def test_damaged_inventory(saved):
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_damaged_inventory(saved, content):
     inventory = saved[0] / "20" / checkpoint.INVENTORY
-    inventory.write_text("{")
+    inventory.write_text(content)
     with pytest.raises(BadInput, match=checkpoint.INVENTORY):
         CheckpointStore.open(saved[0]).read_param(20, "final_norm.scale")
 
@@ -300,12 +301,38 @@ def test_create_carries_files_and_does_not_overwrite(tmp_path):
         ('{"format": 2}', "format 2, this version reads 1"),
         ('{"format": 1, "model": {"vocab": 3}, "made": {}}', "did you mean vocab_size"),
         ('{"format": 1, "model": {"vocab_size": "3"}, "made": {}}', "vocab_size must be"),
+        ('{"format": 1, "model": {"vocab_size": 3}, "made": {}}', "model lacks .*rope_theta"),
+        ("[" * 100_000, "model.json"),
     ],
 )
 def test_unreadable_description(tmp_path, content, message):
     (tmp_path / "model.json").write_text(content)
     with pytest.raises(BadInput, match=message):
         CheckpointStore.open(tmp_path)
+
+
+def test_a_copy_without_the_carried_files_is_refused(saved):
+    (saved[0] / "hf").rmdir()
+    with pytest.raises(BadInput, match="hf is missing"):
+        CheckpointStore.open(saved[0])
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to("gone")])
+def test_what_cannot_be_carried_is_not_left_out(tmp_path, make):
+    (tmp_path / "hf").mkdir()
+    make(tmp_path / "hf" / "tokenizer.json")
+    with pytest.raises(BadInput, match=r"tokenizer\.json is a link to nothing, or no file"):
+        CheckpointStore.create(tmp_path / "c", CONFIG, carried=tmp_path / "hf")
+    assert not (tmp_path / "c").exists()
+
+
+def test_too_little_memory_is_not_called_damage(saved, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(checkpoint.ocp.PyTreeCheckpointHandler, "restore", full)
+    with pytest.raises(MemoryError):
+        CheckpointStore.open(saved[0]).read_param(20, "final_norm.scale")
 
 
 def test_open_elsewhere(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from biomatrix_jax.checkpoint import copy_carried
+from biomatrix_jax.checkpoint import CARRIED_FILES
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.importer import check_places
 from biomatrix_jax.convert.source import CheckpointSource, cast, check_tokenizer, find_dtype, specs
@@ -49,7 +49,7 @@ def to_hf(
     dtypes = dict(sorted(dtypes.items(), key=lambda item: -item[1].itemsize))
     files = _settings(source, dtypes["embedding.table"].name)
     with atomic_directory(dst, overwrite) as temporary:
-        copy_carried(source.files, temporary)
+        tokenizer_files.copy_files(source.files, temporary, CARRIED_FILES)
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         arrays = _file_tensors(source, dtypes)

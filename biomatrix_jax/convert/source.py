@@ -16,6 +16,7 @@ from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.safetensors_file import CODES, Spec
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.tokens import tokenizer_files
 
 
 class Source(Protocol):
@@ -129,8 +130,8 @@ def open_source(path: str | os.PathLike) -> HFSource | CheckpointSource:
 
 def check_tokenizer(directory: Path, config: ModelConfig) -> None:
     """Raises BadInput where the directory's tokenizer has ids beyond the embedding's rows."""
-    path = directory / "tokenizer.json"
-    if not path.is_file():
+    path = directory / tokenizer_files.TOKENIZER_JSON
+    if not tokenizer_files.is_present(path):
         return
     from tokenizers import Tokenizer
 

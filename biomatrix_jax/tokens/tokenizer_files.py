@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,31 @@ def base_tokenizer_path() -> Path:
     return Path(__file__).parents[1] / "assets" / "base_tokenizer"
 
 
-def present_files(directory: str | os.PathLike) -> list[Path]:
-    """The tokenizer's files in `directory`."""
-    return [path for name in TOKENIZER_FILES if (path := Path(directory) / name).is_file()]
+def is_present(path: Path) -> bool:
+    """Whether there is a file.
+
+    Raises:
+      BadInput: there is something else, a link to nothing (in a download cache that was cleared)
+        or a directory: to go on as if there were nothing would lose what the model came with.
+    """
+    if not path.is_file() and os.path.lexists(path):
+        raise BadInput(f"{path} is a link to nothing, or no file: fetch it again, or remove it")
+    return path.is_file()
 
 
-def copy_files(source: str | os.PathLike, destination: str | os.PathLike) -> None:
-    """Copies the tokenizer's files byte for byte into `destination`, which exists."""
-    for path in present_files(source):
-        shutil.copyfile(path, Path(destination) / path.name)
+def copy_files(
+    source: str | os.PathLike,
+    destination: str | os.PathLike,
+    names: Sequence[str] = TOKENIZER_FILES,
+) -> None:
+    """Copies those of the files that `source` has, byte for byte, into `destination`.
+
+    Raises:
+      BadInput: as `is_present`.
+    """
+    for name in names:
+        if is_present(Path(source) / name):
+            shutil.copyfile(Path(source) / name, Path(destination) / name)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -54,7 +71,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON, fetch it again: {error}") from None
     if not isinstance(content, dict):
         raise BadInput(f"{path} should hold a JSON object, not {type(content).__name__}")
@@ -91,7 +108,7 @@ def load_tokenizer(directory: Path):
 def read_config(directory: Path) -> dict[str, Any]:
     """tokenizer_config.json, {} where the directory has none."""
     path = directory / TOKENIZER_CONFIG
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if is_present(path) else {}
 
 
 def check_agreement(directory: Path, config: dict[str, Any], tokenizer) -> None:
@@ -99,7 +116,10 @@ def check_agreement(directory: Path, config: dict[str, Any], tokenizer) -> None:
 
     `transformers` would add it when it loads the directory, and then encode differently than we do.
     """
-    for token_id, entry in config.get("added_tokens_decoder", {}).items():
+    listed = config.get("added_tokens_decoder") or {}
+    if not isinstance(listed, dict):
+        raise BadInput(f"{directory / TOKENIZER_CONFIG}: added_tokens_decoder is no JSON object")
+    for token_id, entry in listed.items():
         spelling = entry.get("content") if isinstance(entry, dict) else None
         known = tokenizer.token_to_id(spelling) if isinstance(spelling, str) else None
         if str(known) != token_id:
@@ -117,7 +137,7 @@ def read_end_ids(directory: Path, config: dict[str, Any], tokenizer) -> tuple[tu
     else it is the first end id.
     """
     path = directory / GENERATION_CONFIG
-    ends = read_json(path).get("eos_token_id") if path.is_file() else None
+    ends = read_json(path).get("eos_token_id") if is_present(path) else None
     if ends is None:
         ends = _id_of(directory, config, "eos_token", tokenizer)
     ends = tuple(ends) if isinstance(ends, list) else (ends,)
@@ -127,7 +147,7 @@ def read_end_ids(directory: Path, config: dict[str, Any], tokenizer) -> tuple[tu
             f"or eos_token in {TOKENIZER_CONFIG}"
         )
     for end in ends:
-        if not isinstance(end, int) or not is_token_id(tokenizer, end):
+        if type(end) is not int or not is_token_id(tokenizer, end):
             raise BadInput(f"{path}: eos_token_id {end!r} is not an id of {TOKENIZER_JSON}")
     pad = _id_of(directory, config, "pad_token", tokenizer)
     return ends, ends[0] if pad is None else pad

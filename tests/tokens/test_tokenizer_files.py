@@ -52,9 +52,20 @@ def test_damaged_files(directory):
     assert "tokenizer_config.json is not valid JSON" in refusal_of(directory)
     config.write_text("[]")
     assert "should hold a JSON object, not list" in refusal_of(directory)
+    config.write_text("[" * 100_000)
+    assert "tokenizer_config.json is not valid JSON" in refusal_of(directory)
+    config.write_text('{"added_tokens_decoder": [1]}')
+    assert "added_tokens_decoder is no JSON object" in refusal_of(directory)
     tokenizer = directory / "tokenizer.json"
     tokenizer.write_bytes(tokenizer.read_bytes()[:5000])
     assert "not a readable tokenizer" in refusal_of(directory)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json"])
+def test_a_link_to_nothing_does_not_count_as_absent(directory, name):
+    (directory / name).unlink(missing_ok=True)
+    (directory / name).symlink_to("gone")
+    assert f"{name} is a link to nothing, or no file" in refusal_of(directory)
 
 
 def test_a_tokenizer_of_another_kind(directory):
@@ -115,6 +126,7 @@ def test_end_and_padding(directory, generation, config, expected):
         ({"eos_token_id": [2304, -1]}, {}, "eos_token_id -1 is not an id"),
         ({"eos_token_id": "<|im_end|>"}, {}, "'<|im_end|>' is not an id"),
         ({"eos_token_id": []}, {}, "names no end-of-document token"),
+        ({"eos_token_id": True}, {}, "eos_token_id True is not an id"),
         (None, {"eos_token": None}, "names no end-of-document token"),
         (None, {"eos_token": "</s>"}, "eos_token '</s>' is not a token"),
         (None, {"pad_token": "<pad>"}, "pad_token '<pad>' is not a token"),
