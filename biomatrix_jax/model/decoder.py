@@ -276,8 +276,9 @@ class Decoder(nnx.Module):
         return self.final_norm(x), Cache(k, v, segments, cached_positions, used)
 
     def _embed(self, tokens: jax.Array) -> jax.Array:
-        x = jnp.take(self.embedding.table[...], tokens, axis=0).astype(self.compute.dtype)
-        return self.constrain(x, ("batch", "length", "act_embed"))
+        rows = self.embedding.table[...].at[tokens]
+        x = rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        return self.constrain(x.astype(self.compute.dtype), ("batch", "length", "act_embed"))
 
     def _rotary(self, positions: jax.Array):
         return rotary_angles(positions, self.config.head_dim, self.config.rope_theta)

@@ -202,3 +202,10 @@ def test_a_token_outside_the_vocabulary_is_named(model_of, bad):
     tokens = np.array([[1, 2, bad, 3]], np.int32)
     with pytest.raises(BadInput, match=f"token id {bad} at row 0, position 2 .* vocabulary of 131"):
         model_of("tied_gqa")(tokens)
+
+
+@pytest.mark.parametrize("bad", [131, -1])
+def test_a_token_outside_the_vocabulary_gives_nan_where_values_are_unknown(model_of, bad):
+    tokens = np.array([[1, 2, bad, 3]], np.int32)
+    logits = nnx.jit(lambda model, tokens: model(tokens))(model_of("tied_gqa"), tokens)
+    assert np.isnan(logits[0, 2:]).all()
