@@ -6,7 +6,7 @@ refused here, with the names that the configuration uses.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import jax
 from flax import nnx
@@ -14,7 +14,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from biomatrix_jax.config import ShardingRules
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.model.decoder import Constrain
 
 LogicalAxes = tuple[str, ...]
 
@@ -44,15 +43,6 @@ def spec(rules: ShardingRules, axes: LogicalAxes, mesh: Mesh | None = None) -> P
                 )
             taken[mesh_axis] = logical
     return PartitionSpec(*(_rule(rules, logical) or None for logical in axes))
-
-
-def shardings(mesh: Mesh, rules: ShardingRules, tree_of_axes: Any) -> Any:
-    """A NamedSharding for each tuple of logical axes in a tree, in the tree's structure."""
-    return jax.tree.map(
-        lambda axes: NamedSharding(mesh, spec(rules, axes, mesh)),
-        tree_of_axes,
-        is_leaf=_is_axes,
-    )
 
 
 def parameter_shardings(mesh: Mesh, rules: ShardingRules, state: nnx.State) -> nnx.State:
@@ -106,7 +96,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def constrain(mesh: Mesh, rules: ShardingRules) -> Constrain:
+def constrain(mesh: Mesh, rules: ShardingRules) -> Callable[[jax.Array, LogicalAxes], jax.Array]:
     """What `Decoder` calls to pin an activation to the mesh. Raises as `check_divides`."""
 
     def pin(x: jax.Array, axes: LogicalAxes) -> jax.Array:
@@ -121,7 +111,3 @@ def _rule(rules: ShardingRules, logical: str) -> tuple[str, ...]:
         return getattr(rules, logical)
     except AttributeError:
         raise BadInput(f"no sharding rule for the logical axis {logical}") from None
-
-
-def _is_axes(node: Any) -> bool:
-    return isinstance(node, tuple) and all(isinstance(name, str) for name in node)

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +7,10 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec as P
 
-from biomatrix_jax.config import MeshConfig, ModelConfig, ShardingRules
+from biomatrix_jax.config import ComputeConfig, MeshConfig, ModelConfig, ShardingRules
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
-from biomatrix_jax.sharding import constrain, make_mesh, parameter_shardings, shardings, spec
+from biomatrix_jax.sharding import constrain, make_mesh, parameter_shardings, spec
 from biomatrix_jax.sharding.rules import batch_sharding, check_batch
 
 RULES = ShardingRules()
@@ -62,12 +63,6 @@ def test_parameter_shardings_keep_the_tree(mesh):
     assert pieces.layers.attention_norm.scale.get_value() == (2, 32)
 
 
-def test_shardings_of_a_tree_of_axes(mesh):
-    placed = shardings(mesh, RULES, {"table": ("vocab", "embed"), "scale": ("norm",)})
-    assert placed["table"].spec == P(("tensor",), ("fsdp",))
-    assert placed["scale"].is_fully_replicated
-
-
 def test_a_dimension_that_does_not_divide_names_the_parameter():
     mesh = make_mesh(MeshConfig(fsdp=2, tensor=4))
     with pytest.raises(BadInput, match=r"layers.attention.k: .*kv_heads of 2 .*tensor=4"):
@@ -94,3 +89,21 @@ def test_constrain_places_an_activation(mesh):
 def test_constrain_refuses_what_does_not_divide(mesh):
     with pytest.raises(BadInput, match=r"dimension act_heads of 5 .*tensor=2"):
         constrain(mesh, RULES)(jnp.zeros((8, 5)), ("batch", "act_heads"))
+
+
+def test_of_a_split_row_only_keys_and_values_are_gathered():
+    config = dataclasses.replace(MODEL, embed_dim=64)  # wider than keys or values: 2 x 16
+    mesh = make_mesh(MeshConfig(fsdp=1, context=4), jax.devices()[:4])
+    compute, pin = ComputeConfig("float32", remat="none"), constrain(mesh, RULES)
+    model = nnx.eval_shape(lambda: Decoder(config, compute, rngs=nnx.Rngs(0), constrain=pin))
+    graphdef, state = nnx.split(model)
+    tokens = jax.ShapeDtypeStruct((2, 48), jnp.int32, sharding=batch_sharding(mesh, RULES))
+    hidden = jax.jit(
+        lambda state, tokens, segments, positions: nnx.merge(graphdef, state).hidden(
+            tokens, segments, positions
+        ),
+        in_shardings=(parameter_shardings(mesh, RULES, state), *[tokens.sharding] * 3),
+    )
+    program = hidden.lower(state, tokens, tokens, tokens).compile().as_text()
+    gathered = re.findall(r" = f32\[([\d,]+)\]\S* all-gather\(", program)
+    assert gathered == ["2,48,2,16"] * 2
