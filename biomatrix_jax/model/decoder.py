@@ -82,29 +82,33 @@ class Attention(nnx.Module):
         """One layer's attention.
 
         Args:
-          past: None, or (k [B, S, K, H], v [B, S, K, H], slot): what was computed before, into
-            which this call's keys and values are written from `slot` on.
+          past: None, or (cache, layer): what was computed before, and which of its layers this is.
 
         Returns:
-          ([B, T, D], (k, v)) where k and v are [B, S, K, H], this call's included.
+          ([B, T, D], the cache with this call's keys and values; None without one).
         """
         dtype = x_btd.dtype
         q = jnp.einsum("btd,nhd->btnh", x_btd, self.q[...].astype(dtype))
         k = jnp.einsum("btd,khd->btkh", x_btd, self.k[...].astype(dtype))
         v = jnp.einsum("btd,khd->btkh", x_btd, self.v[...].astype(dtype))
         q = constrain(q, ("batch", "length", "act_heads", "head_dim"))
+        # Each device projects its own part of `length`: without a word here the compiler gathers
+        # `x`, which is wider, and projects the whole row on every device.
+        k = constrain(k, ("batch", "length", "act_kv_heads", "head_dim"))
+        v = constrain(v, ("batch", "length", "act_kv_heads", "head_dim"))
         q = rotate(self.q_norm(q), rotary)
         k = rotate(self.k_norm(k), rotary)
+        cache = None
         if past is not None:
-            past_k, past_v, slot = past
-            k = jax.lax.dynamic_update_slice_in_dim(past_k, k.astype(past_k.dtype), slot, axis=1)
-            v = jax.lax.dynamic_update_slice_in_dim(past_v, v.astype(past_v.dtype), slot, axis=1)
+            cache, layer = past
+            cache = cache.write(layer, k, v)
+            k, v = cache.k[layer], cache.v[layer]
         # Every query needs the keys of the whole row: gathered where `length` is sharded.
         k = constrain(k, ("batch", "kv_length", "act_kv_heads", "head_dim"))
         v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
         out = reference_attention(q, k.astype(dtype), v.astype(dtype), mask_bts)
         out = jnp.einsum("btnh,dnh->btd", out, self.o[...].astype(dtype))
-        return out, (k, v)
+        return out, cache
 
 
 class FeedForward(nnx.Module):
@@ -137,10 +141,11 @@ class Layer(nnx.Module):
         self.ffn = FeedForward(config, compute, rngs)
 
     def __call__(self, x_btd, rotary, mask_bts, constrain: Constrain, past=None):
-        attended, kv = self.attention(self.attention_norm(x_btd), rotary, mask_bts, constrain, past)
+        normed = self.attention_norm(x_btd)
+        attended, cache = self.attention(normed, rotary, mask_bts, constrain, past)
         x_btd = x_btd + attended
         x_btd = x_btd + self.ffn(self.ffn_norm(x_btd), constrain)
-        return constrain(x_btd, ("batch", "length", "act_embed")), kv
+        return constrain(x_btd, ("batch", "length", "act_embed")), cache
 
 
 class Table(nnx.Module):
@@ -266,14 +271,18 @@ class Decoder(nnx.Module):
         rotary = self._rotary(positions)
         graphdef, stacked = nnx.split(self.layers)
 
-        def body(x, xs):
-            layer_state, k, v = xs
+        # The cache is carried and written in place; handed through as slices of a layer each, it
+        # would be copied whole for every token.
+        def body(carry, xs):
+            x, cache = carry
+            layer_state, index = xs
             layer = nnx.merge(graphdef, layer_state)
-            return layer(x, rotary, mask, self.constrain, past=(k, v, cache.used))
+            return layer(x, rotary, mask, self.constrain, past=(cache, index)), None
 
-        x, (k, v) = jax.lax.scan(body, self._embed(tokens), (stacked, cache.k, cache.v))
-        used = cache.used + tokens.shape[1]
-        return self.final_norm(x), Cache(k, v, segments, cached_positions, used)
+        start = (self._embed(tokens), cache._replace(segments=segments, positions=cached_positions))
+        layers = jnp.arange(self.config.layers)
+        (x, cache), _ = jax.lax.scan(body, start, (stacked, layers))
+        return self.final_norm(x), cache._replace(used=cache.used + tokens.shape[1])
 
     def _embed(self, tokens: jax.Array) -> jax.Array:
         rows = self.embedding.table[...].at[tokens]
