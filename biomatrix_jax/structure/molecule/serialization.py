@@ -116,6 +116,8 @@ def build(struct_selfies: str) -> tuple[Chem.Mol, np.ndarray]:
         at = wrong[0]
         fault = "places an atom but has no code" if places_atom[at] else "places no atom there"
         raise MisplacedCode(struct_selfies, f"token {at} ({tokens[at][:-1]} {codes[at]}]) {fault}")
+    if not places_atom.any():
+        raise UnusableMolecule(struct_selfies, "spells no atom")
     if "." in smiles:
         raise SeveralFragments(struct_selfies, "spells several fragments")
     with rdBase.BlockLogs():

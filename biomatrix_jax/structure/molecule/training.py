@@ -106,6 +106,8 @@ def _descriptors(conformers: Sequence[Chem.Mol] | np.ndarray) -> np.ndarray:
         descriptors = np.concatenate([np.zeros((0, 4)), *(item.descriptors for item in described)])
     if descriptors.ndim != 2 or descriptors.shape[1] != 4 or not len(descriptors):
         raise BadInput(f"training needs descriptors [atoms, 4], not {list(descriptors.shape)}")
+    if not np.isfinite(descriptors).all():
+        raise BadInput("training needs finite descriptors: one NaN would become every weight")
     return descriptors
 
 

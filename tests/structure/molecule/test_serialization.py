@@ -143,6 +143,8 @@ def test_hydrogens_counted_on_a_metal_are_no_missing_hydrogens():
         ("[C 1][Branch1 5][C -1][O 3][C 4]", MisplacedCode, r"token 1 \(\[Branch1 5\]\) places no"),
         ("[F 1][F 2][C 3]", MisplacedCode, r"token 2 \(\[C 3\]\) places no"),
         ("[C 1].[C 2]", TokenOutside, "character 5"),
+        ("[Branch1 -1]", UnusableMolecule, "spells no atom"),
+        ("[nop -1]", UnusableMolecule, "spells no atom"),
     ],
 )
 def test_strings_that_cannot_be_built(text, error, problem):
