@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, Packing, ShardEntry, SourceEntry, VocabularyEntry
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent
-from biomatrix_jax.tokens import MODALITIES, Vocabulary, families
+from biomatrix_jax.tokens import MODALITIES, Segment, Vocabulary, families
 from data_pipeline import pack, sources
 from data_pipeline import recipe as recipes
 from data_pipeline.compose import Instance, compose
@@ -65,8 +66,8 @@ def build(
 ) -> Manifest:
     """Builds a data directory; it appears when it is complete.
 
-    An instance longer than a row is cut (see `pack.cut`). One that the vocabulary cannot spell is
-    rejected, and counted by the kind of segment that it failed on.
+    An instance longer than a row is cut (see `pack.cut`). A view that the vocabulary cannot spell
+    is lost, an instance whose text it cannot is rejected; both are counted by reason.
 
     Raises:
       BadInput: `out` exists; an unknown reader or option; a tokenizer or corpus that is missing or
@@ -88,6 +89,7 @@ def build(
                 recipe.seed,
                 counts.composed,
                 molecule_tokenizer=molecule_tokenizer,
+                spells=partial(_spells, vocabulary),
             )
             documents = _documents(instances, vocabulary, recipe.row_length, counts)
             rows = pack.pack(documents, recipe.row_length, index, _window_tokens(recipe))
@@ -186,6 +188,14 @@ def _rejection(instance: Instance, vocabulary: Vocabulary, error: BadInput) -> t
         except BadInput as own:
             return f"{segment.modality} that the vocabulary cannot spell", str(own)
     return "segments that the vocabulary cannot spell together", str(error)
+
+
+def _spells(vocabulary: Vocabulary, segment: Segment) -> bool:
+    try:
+        vocabulary.encode([segment])
+    except BadInput:
+        return False
+    return True
 
 
 def _watched(records: Iterable[Record], source: str, progress: Progress) -> Iterator[Record]:

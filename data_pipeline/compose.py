@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from biomatrix_jax.structure.molecule import MoleculeTokenizer
 
 Instance = list[Segment]
+Views = dict[str, Segment]  # by the names of `_VIEWS`
 CHUNK = 256  # records whose molecules are encoded together
 
 
@@ -95,6 +96,7 @@ def compose(
     *,
     molecule_tokenizer: "MoleculeTokenizer | None" = None,
     protein_tokenizer: ProteinTokenizer | None = None,
+    spells: Callable[[Segment], bool] = lambda segment: True,
 ) -> Iterator[Instance]:
     """The instances of each record, in the records' order.
 
@@ -102,6 +104,8 @@ def compose(
       tally: counts records as kept (with at least one instance) or dropped, and as lost each view
         that a record has not, for instance the 3D view of a salt.
       molecule_tokenizer, protein_tokenizer: without them there are no 3D views.
+      spells: whether a vocabulary has all tokens of a view. One that it lacks is lost alone: its
+        record goes on without it.
     """
     records = iter(records)
     while chunk := list(islice(records, CHUNK)):
@@ -112,9 +116,14 @@ def compose(
                 if isinstance(record, TextRecord):
                     instances = [[Text(record.text)]]
                 elif isinstance(record, MoleculeRecord):
-                    instances = _molecule(record, conformer, composition, seed, tally)
+                    views = _spelled(
+                        _molecule_views(record, conformer, tally), record, spells, tally
+                    )
+                    instances = _molecule(record, views, _Draw(record.id, seed, composition))
                 else:
-                    instances = _protein(record, protein_tokenizer, composition, seed, tally)
+                    views = _protein_views(record, protein_tokenizer, tally)
+                    views = _spelled(views, record, spells, tally)
+                    instances = _protein(record, views, _Draw(record.id, seed, composition))
             except BadInput as error:
                 tally.drop("no segment can hold it", f"{record.id}: {error}")
                 continue
@@ -151,36 +160,42 @@ class _Draw:
         return sorted(names, key=self._rank.__getitem__)
 
 
-def _molecule(
-    record: MoleculeRecord,
-    conformer: Segment | None,
-    composition: Composition,
-    seed: int,
-    tally: Tally,
-) -> list[Instance]:
-    views: dict[str, Segment] = {"smiles": Smiles(record.smiles)}
+def _molecule_views(record: MoleculeRecord, conformer: Segment | None, tally: Tally) -> Views:
+    views: Views = {"smiles": Smiles(record.smiles)}
     if selfies := _selfies(record, tally):
         views["selfies"] = selfies
     if conformer:
         views["molecule_3d"] = conformer
+    return views
+
+
+def _protein_views(
+    record: ProteinRecord, tokenizer: ProteinTokenizer | None, tally: Tally
+) -> Views:
+    views: Views = {"protein_sequence": ProteinSequence(record.sequence)}
+    if tokenizer and (structure := _structure(record, tokenizer, tally)):
+        views["protein_3d"] = structure
+    return views
+
+
+def _spelled(
+    views: Views, record: Record, spells: Callable[[Segment], bool], tally: Tally
+) -> Views:
+    """Those views that the vocabulary has all tokens of; the others are counted as lost."""
+    kept = {name: view for name, view in views.items() if spells(view)}
+    for name in views.keys() - kept.keys():
+        tally.lose(f"{_VIEWS[name]}beyond the vocabulary", record.id)
+    return kept
+
+
+def _molecule(record: MoleculeRecord, views: Views, draw: "_Draw") -> list[Instance]:
     facts = properties.molecule_facts(record.mol)
     if record.name:
         facts["name"] = lambda: f"Name: {record.name}"
-    draw = _Draw(record.id, seed, composition)
     return [*_alone(views, draw), *_composite(views, facts, draw)]
 
 
-def _protein(
-    record: ProteinRecord,
-    tokenizer: ProteinTokenizer | None,
-    composition: Composition,
-    seed: int,
-    tally: Tally,
-) -> list[Instance]:
-    views: dict[str, Segment] = {"protein_sequence": ProteinSequence(record.sequence)}
-    if tokenizer and (structure := _structure(record, tokenizer, tally)):
-        views["protein_3d"] = structure
-    draw = _Draw(record.id, seed, composition)
+def _protein(record: ProteinRecord, views: Views, draw: "_Draw") -> list[Instance]:
     instances = _alone(views, draw)
     if len(views) == 2 and draw.wants("protein_pair"):
         instances.append([views[name] for name in draw.order(views)])
@@ -189,13 +204,11 @@ def _protein(
     return instances
 
 
-def _alone(views: dict[str, Segment], draw: _Draw) -> list[Instance]:
+def _alone(views: Views, draw: _Draw) -> list[Instance]:
     return [[view] for name, view in views.items() if draw.wants(f"{name}_alone")]
 
 
-def _composite(
-    views: dict[str, Segment], facts: dict[str, Callable[[], str]], draw: _Draw
-) -> list[Instance]:
+def _composite(views: Views, facts: dict[str, Callable[[], str]], draw: _Draw) -> list[Instance]:
     """One instance with a line per field drawn, or none where that leaves no view or one field."""
     chosen = [name for name in draw.order([*views, *facts]) if draw.wants(name)]
     if not draw.wants("composite") or len(chosen) < 2 or not views.keys() & set(chosen):

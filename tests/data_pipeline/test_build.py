@@ -175,19 +175,23 @@ def test_the_loader_draws_what_was_built(recipe, tmp_path):
     assert batch["loss_weights"][smiles].all()
 
 
-def test_what_the_vocabulary_cannot_spell_is_rejected_and_counted(recipe, tmp_path):
+def test_a_view_that_the_vocabulary_cannot_spell_is_lost_alone_and_counted(recipe, tmp_path):
     """The next molecules have SELFIES symbols that the first sixty did not."""
     nci = dataclasses.replace(NCI, options={"limit": 600, "conformers": False})
     manifest = build(dataclasses.replace(recipe, sources=(nci,), row_length=1024), tmp_path / "out")
     (source,) = manifest.sources
-    reason = "selfies that the vocabulary cannot spell"
-    assert set(source.rejected) == {reason}
-    assert source.rejected[reason] > 3
-    assert source.examples[reason].startswith("Selfies has '[")
-    assert source.documents == source.instances - source.rejected[reason]
+    reason = "SELFIES: beyond the vocabulary"
+    assert source.lost[reason] > 3
+    assert source.examples[reason].startswith("nci:")
+    assert not source.rejected
+    assert source.used == source.records
+    assert source.documents == source.instances
     vocabulary = Vocabulary.from_pretrained(recipe.tokenizer)
-    kept = documents(tmp_path / "out", "nci")
-    assert not any(problem for ids in kept for problem in vocabulary.parse(ids).problems)
+    kept = [vocabulary.parse(ids) for ids in documents(tmp_path / "out", "nci")]
+    assert not any(parsed.problems for parsed in kept)
+    alone = [type(parsed.segments[0]) for parsed in kept if len(parsed.segments) == 1]
+    assert alone.count(Smiles) == 600
+    assert alone.count(Selfies) == 600 - sum(source.lost.values())
 
 
 def test_special_tokens_in_a_text_are_rejected(recipe, texts, tmp_path):
