@@ -5,6 +5,7 @@ Pure functions of one step. The decoding loop that calls them is `sampler`.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def choose(
@@ -51,14 +52,24 @@ def nucleus(logits_bv: jax.Array, top_p: jax.Array) -> jax.Array:
       logits_bv: float32 [B, V].
       top_p: float32 [], in (0, 1).
     """
-    ids = jnp.arange(logits_bv.shape[-1], dtype=jnp.int32)
-    order = jnp.argsort(-logits_bv, axis=-1, stable=True)
-    descending = jnp.take_along_axis(logits_bv, order, axis=-1)
-    probabilities = jax.nn.softmax(descending, axis=-1)
-    before = jnp.cumsum(probabilities, axis=-1) - probabilities
-    last = jnp.maximum(jnp.sum(before < top_p, axis=-1, keepdims=True) - 1, 0)
-    # Kept is what sorts no later than the last one: compared, not scattered back into place.
-    last_logit = jnp.take_along_axis(descending, last, axis=-1)
-    last_id = jnp.take_along_axis(order, last, axis=-1)
-    kept = (logits_bv > last_logit) | ((logits_bv == last_logit) & (ids <= last_id))
-    return jnp.where(kept, logits_bv, -jnp.inf)
+    probabilities = jax.nn.softmax(logits_bv, axis=-1)
+    # Floats that are not negative have the order of their bits, so that 30 halvings of the integers
+    # up to 1.0 find the least probability of the nucleus exactly, without sorting a vocabulary.
+    bits = jax.lax.bitcast_convert_type(probabilities, jnp.int32)
+    one = np.float32(1).view(np.int32)
+
+    def halve(_, between):
+        low, high = between  # from `low` on probabilities reach `top_p`, from `high` on they do not
+        middle = low + (high - low) // 2
+        reaches = mass(bits >= middle) >= top_p
+        return jnp.where(reaches, middle, low), jnp.where(reaches, high, middle)
+
+    def mass(chosen):
+        return jnp.sum(jnp.where(chosen, probabilities, 0), axis=-1, keepdims=True)
+
+    start = jnp.zeros_like(bits[:, :1])
+    least, _ = jax.lax.fori_loop(0, int(one).bit_length(), halve, (start, start + one + 1))
+    more, equal = bits > least, bits == least
+    # Of those with the least probability, only as many as it takes.
+    before = mass(more) + (jnp.cumsum(equal, axis=-1) - equal) * probabilities
+    return jnp.where(more | (equal & (before < top_p)), logits_bv, -jnp.inf)

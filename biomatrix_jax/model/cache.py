@@ -26,3 +26,15 @@ class Cache(NamedTuple):
         shape = (config.layers, batch, slots, config.kv_heads, config.head_dim)
         marks = jnp.zeros((batch, slots), jnp.int32)
         return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), marks, marks, jnp.int32(0))
+
+    def write(self, layer: jax.Array, k_btkh: jax.Array, v_btkh: jax.Array) -> "Cache":
+        """With the keys and values of the next T tokens in one layer's free slots.
+
+        `used` stays: it moves once all layers have written.
+        """
+        start = (layer, 0, self.used, 0, 0)
+
+        def put(into, new):
+            return jax.lax.dynamic_update_slice(into, new[None].astype(into.dtype), start)
+
+        return self._replace(k=put(self.k, k_btkh), v=put(self.v, v_btkh))
