@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from biomatrix_jax.model.products import product
+
 
 def attention_mask(
     q_segments: jax.Array, q_positions: jax.Array, kv_segments: jax.Array, kv_positions: jax.Array
@@ -37,8 +39,8 @@ def reference_attention(
     b, t, n, h = q_btnh.shape
     k = k_bskh.shape[2]
     q_btkgh = q_btnh.reshape(b, t, k, n // k, h)
-    logits = jnp.einsum("btkgh,bskh->bkgts", q_btkgh, k_bskh, preferred_element_type=jnp.float32)
+    logits = product("btkgh,bskh->bkgts", q_btkgh, k_bskh, dtype=jnp.float32)
     logits = logits * h**-0.5
     logits = jnp.where(mask_bts[:, None, None], logits, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(v_bskh.dtype)
-    return jnp.einsum("bkgts,bskh->btkgh", weights, v_bskh).reshape(b, t, n, h)
+    return product("bkgts,bskh->btkgh", weights, v_bskh).reshape(b, t, n, h)

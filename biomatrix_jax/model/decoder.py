@@ -19,6 +19,7 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.attention import attention_mask, reference_attention
 from biomatrix_jax.model.cache import Cache
 from biomatrix_jax.model.parameters import parameter
+from biomatrix_jax.model.products import product
 
 # Pins an activation to the mesh: (array, its logical axes) -> array. The model does not know what a
 # mesh is; `biomatrix_jax.sharding` makes these.
@@ -88,9 +89,9 @@ class Attention(nnx.Module):
           ([B, T, D], the cache with this call's keys and values; None without one).
         """
         dtype = x_btd.dtype
-        q = jnp.einsum("btd,nhd->btnh", x_btd, self.q[...].astype(dtype))
-        k = jnp.einsum("btd,khd->btkh", x_btd, self.k[...].astype(dtype))
-        v = jnp.einsum("btd,khd->btkh", x_btd, self.v[...].astype(dtype))
+        q = product("btd,nhd->btnh", x_btd, self.q[...].astype(dtype))
+        k = product("btd,khd->btkh", x_btd, self.k[...].astype(dtype))
+        v = product("btd,khd->btkh", x_btd, self.v[...].astype(dtype))
         q = constrain(q, ("batch", "length", "act_heads", "head_dim"))
         # Each device projects its own part of `length`: without a word here the compiler gathers
         # `x`, which is wider, and projects the whole row on every device.
@@ -107,7 +108,7 @@ class Attention(nnx.Module):
         k = constrain(k, ("batch", "kv_length", "act_kv_heads", "head_dim"))
         v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
         out = reference_attention(q, k.astype(dtype), v.astype(dtype), mask_bts)
-        out = jnp.einsum("btnh,dnh->btd", out, self.o[...].astype(dtype))
+        out = product("btnh,dnh->btd", out, self.o[...].astype(dtype))
         return out, cache
 
 
@@ -122,10 +123,10 @@ class FeedForward(nnx.Module):
         self.down = parameter(rngs, (L, D, F), ("layers", "embed", "ffn"), dtype)
 
     def __call__(self, x_btd: jax.Array, constrain: Constrain) -> jax.Array:
-        gate = jnp.einsum("btd,fd->btf", x_btd, self.gate[...].astype(x_btd.dtype))
-        up = jnp.einsum("btd,fd->btf", x_btd, self.up[...].astype(x_btd.dtype))
+        gate = product("btd,fd->btf", x_btd, self.gate[...].astype(x_btd.dtype))
+        up = product("btd,fd->btf", x_btd, self.up[...].astype(x_btd.dtype))
         hidden = constrain(jax.nn.silu(gate) * up, ("batch", "length", "act_ffn"))
-        return jnp.einsum("btf,df->btd", hidden, self.down[...].astype(x_btd.dtype))
+        return product("btf,df->btd", hidden, self.down[...].astype(x_btd.dtype))
 
 
 class Layer(nnx.Module):
@@ -241,7 +242,7 @@ class Decoder(nnx.Module):
     def logits(self, hidden_btd: jax.Array) -> jax.Array:
         """[B, T, D] -> float32 [B, T, V], accumulated in float32."""
         table = self.head_table.astype(hidden_btd.dtype)
-        logits = jnp.einsum("btd,vd->btv", hidden_btd, table, preferred_element_type=jnp.float32)
+        logits = product("btd,vd->btv", hidden_btd, table, dtype=jnp.float32)
         return self.constrain(logits, ("batch", "length", "act_vocab"))
 
     @property

@@ -5,6 +5,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from biomatrix_jax.model.products import product
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def token_loss(
@@ -54,10 +56,8 @@ def _backward(chunk, saved, gradient_bt):
         softmax = jnp.exp(_logits(hidden, head) - log_sum[..., None])
         hot = jnp.arange(head.shape[0], dtype=jnp.int32) == targets[..., None]
         logits_gradient = ((softmax - hot) * gradient[..., None]).astype(hidden.dtype)
-        head_gradient += jnp.einsum(
-            "bcv,bcd->vd", logits_gradient, hidden, preferred_element_type=jnp.float32
-        )
-        return head_gradient, jnp.einsum("bcv,vd->bcd", logits_gradient, head)
+        head_gradient += product("bcv,bcd->vd", logits_gradient, hidden, dtype=jnp.float32)
+        return head_gradient, product("bcv,vd->bcd", logits_gradient, head)
 
     arrays = (hidden_btd, targets_bt, log_sum_bt, gradient_bt)
     head_gradient, hidden_gradient = jax.lax.scan(
@@ -71,7 +71,7 @@ token_loss.defvjp(_forward, _backward)
 
 
 def _logits(hidden_bcd, head_vd):
-    return jnp.einsum("bcd,vd->bcv", hidden_bcd, head_vd, preferred_element_type=jnp.float32)
+    return product("bcd,vd->bcv", hidden_bcd, head_vd, dtype=jnp.float32)
 
 
 def _chunks(x, chunk):

@@ -209,3 +209,12 @@ def test_a_token_outside_the_vocabulary_gives_nan_where_values_are_unknown(model
     tokens = np.array([[1, 2, bad, 3]], np.int32)
     logits = nnx.jit(lambda model, tokens: model(tokens))(model_of("tied_gqa"), tokens)
     assert np.isnan(logits[0, 2:]).all()
+
+
+@pytest.mark.parametrize(("dtype", "full"), [("float32", True), ("bfloat16", False)])
+def test_float32_products_are_asked_for_in_full(model_of, dtype, full):
+    """On a CPU they always are; on a GPU or TPU only where the program says so."""
+    model = model_of("tied_gqa", ComputeConfig(dtype, remat="none"))
+    text = str(jax.make_jaxpr(model)(cases.tokens(model.config)[:, :8]))
+    assert text.count("dot_general") == 10
+    assert text.count("precision=(Precision.HIGHEST") == (10 if full else 0)

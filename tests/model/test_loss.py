@@ -73,3 +73,14 @@ def test_bfloat16_hidden_states_get_a_float32_loss(arrays):
         jnp.asarray(head, jnp.bfloat16)
     )
     assert gradient.dtype == jnp.bfloat16
+
+
+def test_float32_products_are_asked_for_in_full_in_both_passes(arrays):
+    """On a CPU they always are; on a GPU or TPU only where the program says so."""
+    hidden, head, targets, _ = arrays
+
+    def loss(hidden, head):
+        return token_loss(hidden, head, targets, 4).sum()
+
+    text = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(hidden, head))
+    assert text.count("dot_general") == text.count("precision=(Precision.HIGHEST") > 3
