@@ -40,6 +40,12 @@ test-torch: env  ## the live comparisons with transformers (installs the torch e
 quickstart: env  ## the main job, end to end, into quickstart/
 	$(BIN)/biomatrix quickstart --out quickstart --overwrite
 
+configs: env  ## rewrite the resolved text of configurations and recipes
+	$(BIN)/python configs/resolve.py
+
+goldens:  ## remake the golden logits; needs an environment with the torch extra active
+	python -m tests.model.make_golden
+
 lock:  ## pin what a fresh environment resolves to today
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'

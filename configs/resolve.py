@@ -1,27 +1,23 @@
-"""Writes configs/resolved/: every shipped configuration with all its values spelled out.
+"""Writes resolved/ here and in recipes/: what is shipped, with all its values spelled out.
 
-They are committed, so that a change of a default shows which runs it changes. Run it after any
-change to a configuration or to a default: python configs/resolve.py
+It is committed, so that a change of a default shows which runs and data it changes. After a change
+to a configuration, a recipe or a default run: make configs
 """
 
 from pathlib import Path
 
-from biomatrix_jax.config import dump, load
+from biomatrix_jax import config
 from biomatrix_jax.files import atomic_file
+from data_pipeline import recipe
 
 CONFIGS = Path(__file__).parent
-RESOLVED = CONFIGS / "resolved"
-
-
-def shipped() -> list[Path]:
-    """The configurations as written, each saying only what differs from the defaults."""
-    return sorted(CONFIGS.glob("*.yaml"))
 
 
 def main() -> None:
-    for path in shipped():
-        with atomic_file(RESOLVED / path.name, "w") as file:
-            file.write(dump(load(path)))
+    for folder, load in ((CONFIGS, config.load), (CONFIGS / "recipes", recipe.load)):
+        for path in sorted(folder.glob("*.yaml")):
+            with atomic_file(folder / "resolved" / path.name, "w") as file:
+                file.write(config.dump(load(path)))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """The shipped configurations: reviewed as resolved text, of the published sizes, and laid out."""
 
 import dataclasses
-import importlib.util
 import math
 
 import jax
 import pytest
 from flax import nnx
 
-from biomatrix_jax.config import MeshConfig, RunConfig, configs_directory, load
+from biomatrix_jax.config import MeshConfig, RunConfig, configs_directory, dump, load
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.train.step import make_step
@@ -17,18 +16,10 @@ CONFIGS = configs_directory()
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
-@pytest.fixture(scope="module")
-def resolve():
-    spec = importlib.util.spec_from_file_location("resolve", CONFIGS / "resolve.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_resolved_text_is_up_to_date(name, resolve):
+def test_resolved_text_is_up_to_date(name):
     committed = (CONFIGS / "resolved" / f"{name}.yaml").read_text()
-    assert committed == resolve.dump(load(name)), "run: python configs/resolve.py"
+    assert committed == dump(load(name)), "run: make configs"
 
 
 def test_nothing_resolved_lacks_its_configuration():

@@ -36,12 +36,3 @@ def parameter(
     else:
         value = (INIT_STD * jax.random.normal(rngs.params(), shape)).astype(dtype)
     return nnx.Param(value, axes=axes)
-
-
-def parameter_axes(state: nnx.State) -> nnx.State:
-    """The logical axes of each parameter, in the tree structure of `state`."""
-    return jax.tree.map(
-        lambda variable: variable.get_metadata()["axes"],
-        state,
-        is_leaf=lambda node: isinstance(node, nnx.Variable),
-    )

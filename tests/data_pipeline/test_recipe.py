@@ -84,7 +84,7 @@ SHIPPED = sorted((configs_directory() / "recipes").glob("*.yaml"))
 def test_shipped_recipes_are_resolved_as_committed(path):
     """So that a changed default shows which data it changes."""
     resolved = path.parent / "resolved" / path.name
-    assert resolved.read_text() == dump(recipes.load(path.stem)), "run: python configs/resolve.py"
+    assert resolved.read_text() == dump(recipes.load(path.stem)), "run: make configs"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
