@@ -24,6 +24,9 @@ from biomatrix_jax.structure.molecule.errors import MoleculeError
 from biomatrix_jax.tokens import Molecule3D, Segment, Selfies, Smiles
 
 
+REFUSED = "refused by RDKit"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one generation is.
@@ -86,9 +89,11 @@ def judge(generation: Generation, decode_3d: Callable[[str], Chem.Mol] | None = 
         return Verdict(reason="not one segment")
     try:
         mol = read_molecule(generation.segments[0], decode_3d)
+        return Verdict(mol, canonical(mol))
     except NoMolecule as error:
         return Verdict(reason=str(error))
-    return Verdict(mol, canonical(mol))
+    except Chem.MolSanitizeException:  # without its hydrogens
+        return Verdict(reason=REFUSED)
 
 
 def read_molecule(segment: Segment, decode_3d: Callable[[str], Chem.Mol] | None = None) -> Chem.Mol:
@@ -164,5 +169,5 @@ def _parse(smiles: str) -> Chem.Mol:
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None:
-        raise NoMolecule("refused by RDKit")
+        raise NoMolecule(REFUSED)
     return mol

@@ -120,7 +120,7 @@ def _molecules(judged: Mapping[str, Judged], known) -> Section:
     lead = "Each began as nothing but the start token of its segment."
     firsts = first_of_each(judged["selfies"].verdicts)[:MOLECULES] if "selfies" in judged else []
     if not firsts:
-        return Section("New molecules", [table], lead=lead)
+        return Section("Generated molecules", [table], lead=lead)
     tiles = [
         Tile(draw_flat(verdict.mol), verdict.smiles, mark=_mark(verdict.smiles, known))
         for verdict in firsts
@@ -130,7 +130,7 @@ def _molecules(judged: Mapping[str, Judged], known) -> Section:
         caption=f"The first {len(tiles)} distinct molecules written as SELFIES, in the order they "
         "were generated; none left out.",
     )
-    return Section("New molecules", [table, gallery], lead=lead)
+    return Section("Generated molecules", [table, gallery], lead=lead)
 
 
 def _conformers(judged: Judged, known) -> Section:
