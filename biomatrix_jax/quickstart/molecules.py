@@ -23,7 +23,6 @@ from biomatrix_jax.generate import Generation
 from biomatrix_jax.structure.molecule.errors import MoleculeError
 from biomatrix_jax.tokens import Molecule3D, Segment, Selfies, Smiles
 
-
 REFUSED = "refused by RDKit"
 
 
