@@ -8,8 +8,9 @@ With G generated, V valid ones among them and D distinct canonical SMILES among 
 
 A generation is valid if it is exactly one molecule segment without a parse problem (so it closed
 its segment: one that ran into the token limit is invalid), and the segment decodes to at least one
-atom that RDKit sanitises. The canonical SMILES is RDKit's, isomeric, hydrogens implicit; training
-molecules have to be spelled by the same `canonical`. These are the definitions of MOSES
+atom that RDKit sanitises. The canonical SMILES is the data pipeline's (`smiles_of`: RDKit's,
+isomeric, hydrogens implicit; with a conformer, its stereo), so that training molecules compare.
+These are the definitions of MOSES
 (Polykovskiy et al. 2020, arXiv 1811.12823), with the parse counted in.
 """
 
@@ -22,6 +23,7 @@ from rdkit import Chem, rdBase
 from biomatrix_jax.generate import Generation
 from biomatrix_jax.structure.molecule.errors import MoleculeError
 from biomatrix_jax.tokens import Molecule3D, Segment, Selfies, Smiles
+from data_pipeline.sources.conformers import label_stereo, smiles_of
 
 REFUSED = "refused by RDKit"
 
@@ -88,7 +90,7 @@ def judge(generation: Generation, decode_3d: Callable[[str], Chem.Mol] | None = 
         return Verdict(reason="not one segment")
     try:
         mol = read_molecule(generation.segments[0], decode_3d)
-        return Verdict(mol, canonical(mol))
+        return Verdict(mol, smiles_of(mol))
     except NoMolecule as error:
         return Verdict(reason=str(error))
     except Chem.MolSanitizeException:  # without its hydrogens
@@ -113,12 +115,6 @@ def read_molecule(segment: Segment, decode_3d: Callable[[str], Chem.Mol] | None 
     if not mol.GetNumAtoms():
         raise NoMolecule("no atom")
     return mol
-
-
-def canonical(mol: Chem.Mol) -> str:
-    """RDKit's canonical isomeric SMILES without explicit hydrogens."""
-    with rdBase.BlockLogs():
-        return Chem.MolToSmiles(Chem.RemoveHs(mol))
 
 
 def tally(verdicts: Sequence[Verdict], training: Collection[str]) -> Tally:
@@ -158,10 +154,12 @@ def _from_selfies(string: str) -> str:
 
 def _decode(decode_3d: Callable[[str], Chem.Mol], struct_selfies: str) -> Chem.Mol:
     try:
-        return decode_3d(struct_selfies)
+        mol = decode_3d(struct_selfies)
     except MoleculeError as error:
         words = re.sub("([A-Z])", r" \1", type(error).__name__).lower().strip()
         raise NoMolecule(words) from error
+    label_stereo(mol)
+    return mol
 
 
 def _parse(smiles: str) -> Chem.Mol:

@@ -1,10 +1,10 @@
 import pytest
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from biomatrix_jax.quickstart.molecules import (
     Tally,
     Verdict,
-    canonical,
     first_of_each,
     judge,
     judge_all,
@@ -24,16 +24,11 @@ def test_selfies_become_canonical_smiles():
     assert verdict.reason == ""
 
 
-def test_canonical_does_not_depend_on_spelling_or_hydrogens():
-    spelled = ["C1=CC=CC=C1O", "Oc1ccccc1", "[H]Oc1c([H])cccc1"]
-    assert {canonical(Chem.MolFromSmiles(smiles)) for smiles in spelled} == {"Oc1ccccc1"}
-    with_hydrogens = Chem.AddHs(Chem.MolFromSmiles("Oc1ccccc1"))
-    assert canonical(with_hydrogens) == "Oc1ccccc1"
-
-
-def test_mirror_images_are_different_molecules():
-    left, right = (canonical(Chem.MolFromSmiles(s)) for s in ("C[C@H](O)F", "C[C@@H](O)F"))
-    assert left != right
+def test_spellings_of_one_molecule_are_one_and_mirror_images_are_two():
+    spelled = ("C1=CC=CC=C1O", "Oc1ccccc1", "[H]Oc1ccccc1", "C[C@H](O)F", "C[C@@H](O)F")
+    verdicts = [judge(generation(Smiles(smiles))) for smiles in spelled]
+    assert [verdict.smiles for verdict in verdicts[:3]] == ["Oc1ccccc1"] * 3
+    assert len({verdict.smiles for verdict in verdicts}) == 3
 
 
 @pytest.mark.parametrize(
@@ -56,14 +51,18 @@ def test_what_is_no_molecule_has_its_reason(made, reason):
     assert judge(made) == Verdict(None, None, reason)
 
 
-def test_a_molecule_in_3d_is_what_its_tokenizer_decodes():
+def test_a_molecule_in_3d_is_what_its_tokenizer_decodes_with_the_stereo_of_its_conformer():
+    mol = Chem.AddHs(Chem.MolFromSmiles("C[C@H](O)F"))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=7) == 0
+    Chem.RemoveStereochemistry(mol)  # the tokenizer assigns none
+
     def decode(struct_selfies):
         assert struct_selfies == "[C 4][O 2]"
-        return Chem.AddHs(Chem.MolFromSmiles("CO"))
+        return mol
 
     verdict = judge(generation(Molecule3D("[C 4][O 2]")), decode)
-    assert verdict.smiles == "CO"
-    assert verdict.mol.GetNumAtoms() == 6
+    assert verdict.smiles == Chem.CanonSmiles("C[C@H](O)F")
+    assert verdict.mol.GetNumAtoms() == 9
 
 
 def test_a_molecule_in_3d_that_cannot_be_rebuilt_is_none():
