@@ -18,6 +18,8 @@ import json
 import shutil
 from pathlib import Path
 
+from rdkit import rdBase
+
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.quickstart import stages
@@ -45,6 +47,7 @@ def quickstart(out: Path, *, overwrite: bool = False) -> dict:
     simulate_cpu_devices(DEVICES)
     _clear(out)
     _mark(out, {"complete": False})
+    rdBase.DisableLog("rdApp.*")  # what is dropped is counted by reason; RDKit need not say it too
     journal = Journal(total=8)
 
     with journal.stage("molecules with conformers") as stage:

@@ -18,11 +18,12 @@ from biomatrix_jax.config import RunConfig
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.train import run
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
-from biomatrix_jax.train.metrics import Recorder
+from biomatrix_jax.train.metrics import FILE, Recorder, read
 from biomatrix_jax.train.step import BATCH, Step, TrainState, make_step
 
 
@@ -105,6 +106,7 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
                     training=state.optimizer,
                     data={"step": done, "manifest_sha256": data_checksum},
                 )
+                write_report(out, read(out / FILE), config)
                 recorder.restart_clock()
     if done < steps:
         print(f"stopped and saved after step {done}: start again to resume", file=display)

@@ -2,6 +2,7 @@
 
 RUN/config.yaml      resolved
 RUN/metrics.jsonl    see `metrics`
+RUN/report.html      the same drawn, as of the latest checkpoint
 RUN/tensorboard/     event files
 RUN/checkpoints/     see `biomatrix_jax.checkpoint`; hf/ holds the tokenizer's files
 """

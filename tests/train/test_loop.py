@@ -150,6 +150,12 @@ def test_a_run_is_complete_on_disk(whole, run_config):
     assert list((out / "tensorboard").iterdir())
 
 
+def test_a_run_is_drawn_as_of_its_last_step(whole):
+    page = (whole[0] / "report.html").read_text()
+    assert "6 of 6 steps" in page
+    assert "<svg" in page
+
+
 def test_a_run_carries_its_tokenizer_and_where_documents_end(whole, run_config):
     carried = CheckpointStore.open(whole[0] / "checkpoints").carried
     tokenizer = base_tokenizer_path() / "tokenizer.json"
