@@ -26,7 +26,7 @@ import orbax.checkpoint as ocp
 
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, check_absent
+from biomatrix_jax.files import atomic_directory, check_absent, read_json
 from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 
 FORMAT = 1
@@ -92,20 +92,15 @@ class CheckpointStore:
         """
         directory = _absolute(directory)
         path = directory / "model.json"
-        try:
-            head = json.loads(path.read_text())
-            if head["format"] != FORMAT:
-                raise BadInput(f"{path}: format {head['format']!r}, this version reads {FORMAT}")
-            config, made = from_dict(ModelConfig, head["model"], str(path)), dict(head["made"])
-        except OSError as error:
-            raise BadInput(f"{directory} is not a checkpoint: {error}") from None
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            if isinstance(error, BadInput):
-                raise
-            raise BadInput(f"{path}: not a checkpoint's description ({error})") from None
-        # `create` writes all of it: a default in its place would be another function or files lost.
-        if missing := dataclasses.asdict(config).keys() - head["model"].keys():
-            raise BadInput(f"{path}: model lacks {', '.join(sorted(missing))}")
+        if not path.is_file():
+            raise BadInput(f"{directory} is not a checkpoint: no model.json in it")
+        head = read_json(path)
+        if head.get("format") != FORMAT:
+            raise BadInput(f"{path}: format {head.get('format')!r}, this version reads {FORMAT}")
+        config = _read_config(head, path)
+        made = head.get("made")
+        if not isinstance(made, dict):
+            raise BadInput(f"{path}: made must say how the checkpoint was made, not {made!r}")
         if not (directory / "hf").is_dir():
             raise BadInput(f"{directory}: its folder hf is missing: copy the checkpoint whole")
         return cls(directory, config, made, keep)
@@ -223,9 +218,7 @@ class CheckpointStore:
             raise BadInput(f"{folder} holds no {name}: it was saved without")
         inventory = folder / INVENTORY
         if inventory.exists():  # object stores have no rename to write it before
-            with _explained(inventory):
-                sizes = json.loads(inventory.read_text()).items()
-            _compare(folder, name, sizes)
+            _compare(folder, name, read_json(inventory).items())
         return folder / name
 
     def _metadata(self, step: int, item: str) -> dict[str, jax.ShapeDtypeStruct]:
@@ -299,6 +292,17 @@ def flatten(tree) -> dict[str, Any]:
             raise ValueError(f"two leaves of one name: {name}")
         leaves[name] = leaf
     return leaves
+
+
+def _read_config(head: dict, path: Path) -> ModelConfig:
+    tree = head.get("model")
+    if not isinstance(tree, dict):
+        raise BadInput(f"{path}: model must be a configuration, not {tree!r}")
+    config = from_dict(ModelConfig, tree, str(path))
+    # `create` writes all of it: a default in its place would be another function or files lost.
+    if missing := dataclasses.asdict(config).keys() - tree.keys():
+        raise BadInput(f"{path}: model lacks {', '.join(sorted(missing))}")
+    return config
 
 
 def _check_fit(where: Path, stored: Mapping, wanted: Mapping) -> None:

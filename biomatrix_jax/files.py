@@ -1,16 +1,19 @@
-"""Writing so that nothing half-written ever looks complete.
+"""Writing so that nothing half-written ever looks complete, and reading JSON strictly.
 
 Both context managers write beside the target and rename at the end: on the same file system the
 rename is atomic, so a reader sees the old state or the new one, never something in between.
 """
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from biomatrix_jax.errors import BadInput
 
@@ -65,6 +68,52 @@ def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
     if overwrite or not any(path.iterdir()):
         return
     raise BadInput(f"{path} exists already: choose another place, or pass --overwrite")
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+      BadInput: there is no such file, or it holds something else: other bytes than UTF-8, no JSON
+        (cut short, say), an object with a key twice, no object.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist") from None
+    except OSError as error:
+        raise BadInput(f"{path}: not readable ({error.strerror})") from None
+    return parse_json(content, str(path))
+
+
+def parse_json(content: bytes, where: str) -> dict[str, Any]:
+    """The object that bytes of JSON spell; raises BadInput as `read_json`, which names `where`."""
+    try:
+        tree = json.loads(content.decode("utf-8"), object_pairs_hook=_unique_keys)
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{where}: not JSON: no UTF-8 text ({error.reason})") from None
+    except RecursionError:
+        raise BadInput(f"{where}: not readable as JSON: nested too deep") from None
+    except ValueError as error:
+        raise BadInput(f"{where}: not JSON: {error}") from None
+    if not isinstance(tree, dict):
+        raise BadInput(f"{where}: should hold a JSON object, not {type(tree).__name__}")
+    return tree
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key given twice is an error, where `json` would keep the last value."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        (name, count), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"key {name!r} is there {count} times")
+    return content
 
 
 def _swap_in(temporary: Path, path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -5,7 +6,7 @@ import sys
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, atomic_file
+from biomatrix_jax.files import atomic_directory, atomic_file, read_json, sha256
 
 
 def contents(directory):
@@ -108,3 +109,49 @@ with atomic_file(sys.argv[1], "w") as file:
     locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     subprocess.run([sys.executable, "-c", script, target], check=True, env=os.environ | locale)
     assert target.read_bytes() == b"\xc3\xa5"
+
+
+def test_json_is_read_as_it_is_written(tmp_path):
+    content = {"b": [1, 2.5, None, True], "a": {"ä": "å"}}
+    (tmp_path / "x.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    assert read_json(tmp_path / "x.json") == content
+    assert list(read_json(tmp_path / "x.json")) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "not JSON: Expecting value"),
+        (b'{"a": 1', "not JSON: Expecting"),
+        (b'{"a": 1} {}', "not JSON: Extra data"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON: Unexpected UTF-8 BOM"),
+        (b'{"a": "\xff"}', "not JSON: no UTF-8 text"),
+        (b'{"a": {"b": 1, "c": 2, "b": 1}}', "not JSON: key 'b' is there 2 times"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON: "),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"a":' * 100_000, "nested too deep"),
+        (b"[1]", "should hold a JSON object, not list"),
+        (b"null", "should hold a JSON object, not NoneType"),
+    ],
+)
+def test_what_is_no_json_object_is_named_in_one_line(tmp_path, content, problem):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(BadInput) as error:
+        read_json(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_json_that_is_not_there(tmp_path):
+    with pytest.raises(BadInput, match=r"x\.json does not exist$"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(BadInput, match=r"not readable \(Is a directory\)$"):
+        read_json(tmp_path)
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(tmp_path / "abc") == digest

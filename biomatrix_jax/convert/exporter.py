@@ -11,7 +11,7 @@ from biomatrix_jax.checkpoint import CARRIED_FILES
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.importer import check_places
 from biomatrix_jax.convert.source import CheckpointSource, cast, check_tokenizer, find_dtype, specs
-from biomatrix_jax.files import atomic_directory
+from biomatrix_jax.files import atomic_directory, read_json
 from biomatrix_jax.tokens import tokenizer_files
 
 
@@ -67,7 +67,7 @@ def _settings(source: CheckpointSource, dtype: str) -> dict[str, bytes]:
     """config.json; for a model born here also generation_config.json where it has none."""
     carried = source.files / "config.json"
     if carried.is_file():
-        before = hf_config.load(carried)
+        before = read_json(carried)
         # A configuration may name another dtype than its files have; that is not ours to mend.
         kept = source.store.made.get("dtype") == dtype
         after = hf_config.updated(before, source.config, None if kept else dtype, str(carried))

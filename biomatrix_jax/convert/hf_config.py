@@ -8,7 +8,6 @@ key that we do not read. One born here carries `rope_theta` and `rope_parameters
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from biomatrix_jax.config import ModelConfig
@@ -46,23 +45,6 @@ ONLY = {
     "partial_rotary_factor": 1.0,
 }
 DTYPE_KEYS = ("dtype", "torch_dtype")
-
-
-def load(path: Path) -> dict[str, Any]:
-    """The object in a config.json.
-
-    Raises:
-      BadInput: it is missing, or is no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist: a model directory has one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise BadInput(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
 
 
 def to_model(content: dict[str, Any], where: str) -> ModelConfig:

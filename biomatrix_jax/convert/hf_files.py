@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from biomatrix_jax.convert import safetensors_file
 from biomatrix_jax.convert.rules import some
 from biomatrix_jax.convert.safetensors_file import Spec, Stored
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -97,19 +97,11 @@ def parse_size(text: str | int) -> int:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    try:
-        content: Any = json.loads(
-            path.read_text("utf-8"), object_pairs_hook=safetensors_file.unique_keys
-        )
-        weight_map = content["weight_map"]
-        if not all(isinstance(name, str) for name in weight_map.values()):
-            raise ValueError("a file name that is not text")
-    except OSError as error:
-        raise BadInput(f"{path}: not readable ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path}: not an index of safetensors files ({error})") from None
-    if not weight_map:
-        raise BadInput(f"{path}: names no tensors")
+    weight_map = read_json(path).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise BadInput(f"{path}: no index of safetensors files: its weight_map names no tensors")
+    if not all(isinstance(name, str) for name in weight_map.values()):
+        raise BadInput(f"{path}: weight_map has a file name that is not text")
     return weight_map
 
 

@@ -19,6 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import parse_json
 
 DTYPES = {
     "F32": np.dtype(np.float32),
@@ -111,22 +112,8 @@ def write(path: Path, specs: Sequence[Spec], arrays: Iterable[np.ndarray]) -> No
         os.fsync(file.fileno())
 
 
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For `json.loads(object_pairs_hook=)`: a key given twice is an error, not the last value."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} is there twice")
-    return content
-
-
 def _parse(path: Path, text: bytes, start: int) -> dict[str, Stored]:
-    try:
-        header = json.loads(text.decode(), object_pairs_hook=unique_keys)
-        if not isinstance(header, dict):
-            raise ValueError("not an object")
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: damaged header ({error})") from None
+    header = parse_json(text, f"{path}: damaged header")
     header.pop("__metadata__", None)
     return {name: _entry(path, name, entry, start) for name, entry in header.items()}
 

@@ -16,6 +16,7 @@ from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.safetensors_file import CODES, Spec
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import read_json
 from biomatrix_jax.tokens import tokenizer_files
 
 
@@ -50,7 +51,7 @@ class HFSource:
         if not self.path.is_dir():
             raise BadInput(f"{path} does not exist or is no directory")
         where = self.path / "config.json"
-        self.config = hf_config.to_model(hf_config.load(where), str(where))
+        self.config = hf_config.to_model(read_json(where), str(where))
         found = hf_files.find_tensors(path)
         names = rules.table_names(tensor.name for tensor in found)
         rules.check(self.config, ((names[t.name], t.shape, t.dtype) for t in found), str(path))

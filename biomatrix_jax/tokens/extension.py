@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory
+from biomatrix_jax.files import atomic_directory, read_json
 from biomatrix_jax.tokens import families, tokenizer_files
 from biomatrix_jax.tokens.vocabulary import Vocabulary
 
@@ -97,7 +97,7 @@ def _entry(token_id: int, spelling: str) -> dict:
 def _extend_files(directory: Path, entries: list[dict]) -> None:
     """Adds the entries to the files that list added tokens, in the form each file has."""
     path = directory / tokenizer_files.TOKENIZER_JSON
-    tokenizer = tokenizer_files.read_json(path)
+    tokenizer = read_json(path)
     tokenizer["added_tokens"] = [*tokenizer.get("added_tokens", []), *entries]
     _write_json(path, tokenizer)
 
@@ -115,7 +115,7 @@ def _extend_files(directory: Path, entries: list[dict]) -> None:
 
     path = directory / tokenizer_files.ADDED_TOKENS
     if path.is_file():
-        added = tokenizer_files.read_json(path)
+        added = read_json(path)
         _write_json(path, added | {entry["content"]: entry["id"] for entry in entries})
 
 

@@ -1,6 +1,5 @@
 """The files of a Hugging Face tokenizer directory: which they are, and reading them strictly."""
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import read_json
 
 TOKENIZER_JSON = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -59,23 +59,6 @@ def copy_files(
     for name in names:
         if is_present(Path(source) / name):
             shutil.copyfile(Path(source) / name, Path(destination) / name)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-      BadInput: the file is missing, is no JSON (truncated, say) or holds something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not valid JSON, fetch it again: {error}") from None
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} should hold a JSON object, not {type(content).__name__}")
-    return content
 
 
 def load_tokenizer(directory: Path):

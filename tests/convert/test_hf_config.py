@@ -148,18 +148,6 @@ def test_a_new_configuration_serves_both_readers(config):
     assert content["architectures"] == ["Qwen3ForCausalLM"]
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe", b"", b"[" * 100_000])
-def test_unreadable_files(tmp_path, content):
-    (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(BadInput, match=r"config\.json"):
-        hf_config.load(tmp_path / "config.json")
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(BadInput, match=r"config\.json does not exist"):
-        hf_config.load(tmp_path / "config.json")
-
-
 def test_text_reads_back():
     content = {"b": 1, "a": "ä"}
     assert json.loads(hf_config.text(content)) == content

@@ -79,7 +79,7 @@ BROKEN = [
     (raw(b"\xff{}"), "damaged header"),
     (raw(b"[]"), "damaged header"),
     (raw(b"[" * 200_000), "damaged header"),
-    (raw(b'{"a": 1, "a": 2}'), "damaged header .*'a' is there twice"),
+    (raw(b'{"a": 1, "a": 2}'), "damaged header: not JSON: key 'a' is there 2 times"),
     (raw({"a": 3}), "a should have data_offsets, dtype, shape"),
     (raw({"a": {"dtype": "F32", "shape": [2]}}), "a should have"),
     (raw({"a": entry("I64", (1,))}, bytes(8)), "a is stored as 'I64'"),

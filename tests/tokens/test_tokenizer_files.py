@@ -49,11 +49,11 @@ def test_a_directory_without_tokenizer(tmp_path):
 def test_damaged_files(directory):
     config = directory / "tokenizer_config.json"
     config.write_text(config.read_text()[:100])
-    assert "tokenizer_config.json is not valid JSON" in refusal_of(directory)
+    assert "tokenizer_config.json: not JSON" in refusal_of(directory)
     config.write_text("[]")
     assert "should hold a JSON object, not list" in refusal_of(directory)
     config.write_text("[" * 100_000)
-    assert "tokenizer_config.json is not valid JSON" in refusal_of(directory)
+    assert "tokenizer_config.json: not readable as JSON: nested too deep" in refusal_of(directory)
     config.write_text('{"added_tokens_decoder": [1]}')
     assert "added_tokens_decoder is no JSON object" in refusal_of(directory)
     tokenizer = directory / "tokenizer.json"

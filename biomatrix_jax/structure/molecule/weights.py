@@ -9,7 +9,7 @@ import numpy as np
 
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory
+from biomatrix_jax.files import atomic_directory, read_json
 from biomatrix_jax.structure.molecule.vqvae import VQVAEConfig, Weights, init
 
 CONFIG_FILE, TENSOR_FILE = "config.json", "model.safetensors"
@@ -90,10 +90,7 @@ def _spell(path: tuple) -> str:
 
 
 def _read_config(path: Path) -> VQVAEConfig:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path}: not JSON ({error})") from error
-    if not isinstance(tree, dict) or tree.pop("kind", None) != KIND:
+    tree = read_json(path)
+    if tree.pop("kind", None) != KIND:
         raise BadInput(f'{path}: not a molecule tokenizer: expected "kind": "{KIND}"')
     return from_dict(VQVAEConfig, tree, str(path))

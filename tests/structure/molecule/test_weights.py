@@ -78,7 +78,7 @@ def test_shape_and_dtype_are_checked(saved, other):
     ("text", "problem"),
     [
         ("{", "not JSON"),
-        ("[]", "not a molecule tokenizer"),
+        ("[]", "should hold a JSON object"),
         (json.dumps({"kind": "llama", "codes": 5}), "not a molecule tokenizer"),
         (json.dumps({"kind": "molstructok", "code": 5}), "did you mean codes"),
         (json.dumps({"kind": "molstructok", "codes": "5"}), "codes must be"),
