@@ -7,7 +7,8 @@ Face directory carried along byte for byte) and a folder for each saved step, wr
 
 Orbax writes a step under another name and renames it when it is complete. Beside its items lies
 `inventory.json`, the size of every file, so that a damaged step is reported by file name before
-anything is read. Readers open the items directly and never write; only `save` makes a manager.
+anything is read; what was carried along is told by its SHA-256 in `model.json`. Readers open the
+items directly and never write; only `save` makes a manager.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 FORMAT = 1
 CARRIED_FILES = ("config.json", *TOKENIZER_FILES)
 INVENTORY = "inventory.json"
+PARTS = ("params", "training", "data", INVENTORY, "_CHECKPOINT_METADATA")  # of a saved step
 
 
 class CheckpointStore:
@@ -127,9 +129,17 @@ class CheckpointStore:
           data: plain data, such as the position in the data.
 
         Raises:
-          BadInput: `step` is there already.
+          BadInput: `step` is there already; a folder that is no step is called like one.
         """
         self.wait()
+        for stranger, parts in _folders_called_steps(self.directory).items():
+            # Orbax takes it for a step and would delete it, or a true one in its place. What a
+            # killed clean-up left has some of the parts, and Orbax may have it.
+            if not parts:
+                raise BadInput(
+                    f"{self.directory / str(stranger)} is called like a step but was not saved as "
+                    "one: move it elsewhere"
+                )
         if step in self.steps():
             raise BadInput(f"{self.directory} holds step {step} already")
         self._saving = step
@@ -214,11 +224,11 @@ class CheckpointStore:
         if step not in self.steps():
             raise BadInput(f"{self.directory} holds no step {step}; it holds {self.steps()}")
         folder = self.directory / str(step)
-        if not (folder / name).is_dir():
-            raise BadInput(f"{folder} holds no {name}: it was saved without")
         inventory = folder / INVENTORY
         if inventory.exists():  # object stores have no rename to write it before
             _compare(folder, name, read_json(inventory).items())
+        if not (folder / name).is_dir():
+            raise BadInput(f"{folder} holds no {name}: it was saved without")
         return folder / name
 
     def _metadata(self, step: int, item: str) -> dict[str, jax.ShapeDtypeStruct]:
@@ -255,7 +265,7 @@ def locate(path: str | os.PathLike) -> tuple[Path, int]:
     """
     path = _absolute(path)
     if path.name.isdecimal() and (path.parent / "model.json").is_file():
-        if int(path.name) not in complete_steps(path.parent):
+        if path.name not in map(str, complete_steps(path.parent)):
             raise BadInput(f"{path.parent} holds no step {path.name}")
         return path.parent, int(path.name)
     for directory in (path, path / "checkpoints"):
@@ -277,8 +287,21 @@ def is_checkpoint(path: str | os.PathLike) -> bool:
 
 
 def complete_steps(directory: Path) -> list[int]:
-    """Steps under `directory` that Orbax finished writing, ascending."""
-    return sorted(ocp.utils.checkpoint_steps(directory))
+    """Steps under `directory` that were saved to the end, ascending.
+
+    A step that lost files since is one of them: reading it says which, and an older one does not
+    take its place.
+    """
+    found = _folders_called_steps(directory).items()
+    # Neither an empty folder has them nor another program's.
+    return sorted(step for step, parts in found if parts & {"params", INVENTORY})
+
+
+def _folders_called_steps(directory: Path) -> dict[int, set[str]]:
+    """The parts in each finished folder with the name of a step: not "0007", not "eval_7"."""
+    folders = [Path(path) for path in ocp.utils.checkpoint_steps_paths(directory)]
+    called = [folder for folder in folders if re.fullmatch("0|[1-9][0-9]*", folder.name)]
+    return {int(f.name): {part for part in PARTS if (f / part).exists()} for f in called}
 
 
 def flatten(tree) -> dict[str, Any]:

@@ -161,6 +161,64 @@ def test_incomplete_steps_are_not_there(saved):
     assert not list(directory.glob("*tmp*"))
 
 
+@pytest.mark.parametrize("name", ["5", "900", "0007", "eval_900", "\u00b2", "\uff17", "-3"])
+def test_a_folder_that_was_not_saved_is_no_step(saved, name):
+    directory, params, _ = saved
+    (directory / name).mkdir()
+    (directory / name / "notes.txt").write_text("mine")
+    store = CheckpointStore.open(directory)
+    assert store.steps() == [0, 20]
+    assert locate(directory) == (directory, 20)
+    if name.isdecimal():
+        with pytest.raises(BadInput, match=f"holds no step {name}"):
+            locate(directory / name)
+    assert_same_bits(store.restore_params(store.latest(), abstract(params)), params)
+
+
+def test_another_spelling_of_a_step_does_not_name_it(saved):
+    shutil.copytree(saved[0] / "20", saved[0] / "0020")
+    assert CheckpointStore.open(saved[0]).steps() == [0, 20]
+    with pytest.raises(BadInput, match="holds no step 0020"):
+        locate(saved[0] / "0020")
+
+
+def test_saving_never_deletes_a_folder_that_was_not_saved(saved):
+    directory = saved[0]
+    (directory / "900").mkdir()
+    (directory / "900" / "notes.txt").write_text("mine")
+    with (
+        CheckpointStore.open(directory, keep=1) as store,
+        pytest.raises(BadInput, match=r"900 is called like a step but was not saved as one"),
+    ):
+        store.save(30, {"x": np.ones(3)})
+    assert store.steps() == [0, 20]
+    (directory / "900").rename(directory / "0900")  # which Orbax does not take for one
+    with CheckpointStore.open(directory, keep=1) as store:
+        store.save(30, {"x": np.ones(3)})
+    assert store.steps() == [30]
+    assert (directory / "0900" / "notes.txt").read_text() == "mine"
+
+
+def test_what_a_killed_clean_up_left_is_cleared_away(saved):
+    directory = saved[0]
+    (directory / "10").mkdir()
+    (directory / "10" / "_CHECKPOINT_METADATA").write_text("{}")
+    with CheckpointStore.open(directory, keep=1) as store:
+        assert store.steps() == [0, 20]
+        store.save(30, {"x": np.ones(3)})
+    assert store.steps() == [30]
+    assert not (directory / "10").exists()
+
+
+def test_a_step_without_its_parameters_is_damaged_not_absent(saved):
+    directory, params, _ = saved
+    shutil.rmtree(directory / "20" / "params")
+    store = CheckpointStore.open(directory)
+    assert locate(directory) == (directory, 20)
+    with pytest.raises(BadInput, match=r"20/params/.*: missing, written with .*: damaged"):
+        store.restore_params(20, abstract(params))
+
+
 def test_killed_while_saving(tmp_path):
     script = textwrap.dedent(
         f"""
