@@ -18,8 +18,6 @@ import json
 import shutil
 from pathlib import Path
 
-from rdkit import rdBase
-
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.quickstart import stages
@@ -30,11 +28,12 @@ DEVICES = 8  # simulated on the CPU; the configuration lays a mesh over them
 MARK = "quickstart.json"
 
 
-def quickstart(out: Path, *, overwrite: bool = False) -> dict:
+def quickstart(out: Path, *, overwrite: bool = False, size: stages.Size = stages.FULL) -> dict:
     """Runs the main job into the directory `out`.
 
     Args:
       overwrite: replace an earlier quickstart there; anything else is refused all the same.
+      size: how much of everything.
 
     Returns:
       What quickstart.json holds.
@@ -47,23 +46,24 @@ def quickstart(out: Path, *, overwrite: bool = False) -> dict:
     simulate_cpu_devices(DEVICES)
     _clear(out)
     _mark(out, {"complete": False})
-    rdBase.DisableLog("rdApp.*")  # what is dropped is counted by reason; RDKit need not say it too
     journal = Journal(total=8)
 
     with journal.stage("molecules with conformers") as stage:
-        molecules = stages.make_conformers(out / "molecules.sdf.gz", stage)
+        molecules = stages.make_conformers(out / "molecules.sdf.gz", size, stage)
     with journal.stage("molecule structure tokenizer") as stage:
-        tokenizer = stages.train_structure_tokenizer(molecules, out / "molecule_tokenizer", stage)
+        tokenizer = stages.train_structure_tokenizer(
+            molecules, out / "molecule_tokenizer", size, stage
+        )
     with journal.stage("unified vocabulary") as stage:
         vocabulary = stages.extend_vocabulary(molecules, tokenizer, out / "tokenizer", stage)
     with journal.stage("packed shards") as stage:
         manifest = stages.build_data(out, stage)
     with journal.stage("sharded training") as stage:
-        metrics = stages.train_model(out, vocabulary, DEVICES, stage)
+        metrics = stages.train_model(out, vocabulary, DEVICES, size, stage)
     with journal.stage("Hugging Face export, read back") as stage:
         stages.export(out / "run", out / "hf", stage)
     with journal.stage("generation") as stage:
-        generated = stages.generate_samples(out / "hf", out / "generated.jsonl", stage)
+        generated = stages.generate_samples(out / "hf", out / "generated.jsonl", size, stage)
     with journal.stage("report") as stage:
         summary = stages.write_report(out, molecules, manifest, metrics, generated, journal, stage)
 

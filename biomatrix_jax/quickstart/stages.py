@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,28 +28,55 @@ if TYPE_CHECKING:
     from biomatrix_jax.generate import Generation
     from biomatrix_jax.structure.molecule import MoleculeTokenizer
 
-MOLECULES = 1500
 MAX_HEAVY_ATOMS = 20
 STRUCTURE_CODES = 64  # few, so that a small corpus shows every joint token often enough
 # Of joint token occurrences. The original keeps 0.99 of a large corpus; of this small one that
 # would cost a third of the molecules their conformer.
 COVERAGE = 0.999
 VOCABULARY_MULTIPLE = 64  # rows of the embedding, so that it splits over devices
-PROMPTS = {"selfies": 200, "molecule_3d": 24, "smiles": 24, "protein_sequence": 8}
-TEXT_PROMPTS = ("The ", "A process that ", "Any protein ", "The chemical reactions ")
-MAX_NEW_TOKENS = 200
+TEXT_PROMPTS = ("The ", "A process that ", "The chemical reactions ")
 TEMPERATURE, TOP_P = 0.9, 0.95
 TOLERANCE = 1e-4  # largest difference of float32 logits from transformers
 
 
-def make_conformers(path: Path, stage: Stage) -> list[MoleculeRecord]:
+@dataclass(frozen=True)
+class Size:
+    """How much of everything.
+
+    Attributes:
+      molecules: read from the set, before any is dropped.
+      structure_steps: of the molecule structure tokenizer's training.
+      overrides: of the shipped configuration of the training run.
+      segments: modality -> how many are generated, and of how many tokens at most.
+    """
+
+    molecules: int
+    structure_steps: int
+    overrides: tuple[str, ...]
+    segments: dict[str, tuple[int, int]]
+
+
+FULL = Size(
+    molecules=1500,
+    structure_steps=400,
+    overrides=(),
+    segments={
+        "selfies": (200, 128),
+        "molecule_3d": (24, 200),
+        "smiles": (24, 128),
+        "protein_sequence": (4, 500),
+    },
+)
+
+
+def make_conformers(path: Path, size: Size, stage: Stage) -> list[MoleculeRecord]:
     """Conformers for the smaller molecules of the set that RDKit carries, kept as an SDF file."""
     from data_pipeline.sources import nci, read, sdf
     from data_pipeline.sources.tally import Tally
 
     tally = Tally()
     options = nci.Options(
-        limit=MOLECULES, max_heavy_atoms=MAX_HEAVY_ATOMS, workers=len(os.sched_getaffinity(0))
+        limit=size.molecules, max_heavy_atoms=MAX_HEAVY_ATOMS, workers=len(os.sched_getaffinity(0))
     )
     molecules = list(read("nci", None, options, tally))
     sdf.write(path, molecules)
@@ -57,7 +85,7 @@ def make_conformers(path: Path, stage: Stage) -> list[MoleculeRecord]:
 
 
 def train_structure_tokenizer(
-    molecules: list[MoleculeRecord], path: Path, stage: Stage
+    molecules: list[MoleculeRecord], path: Path, size: Size, stage: Stage
 ) -> "MoleculeTokenizer":
     """A small VQ-VAE over the local geometry of every atom that has one."""
     from biomatrix_jax.structure.molecule.conformers import Described, describe_molecules
@@ -66,7 +94,7 @@ def train_structure_tokenizer(
     found = describe_molecules([record.mol for record in molecules])
     described = [item for item in found if isinstance(item, Described)]
     atoms = np.concatenate([item.descriptors for item in described])
-    tokenizer = train_vqvae(atoms, codes=STRUCTURE_CODES)
+    tokenizer = train_vqvae(atoms, codes=STRUCTURE_CODES, steps=size.structure_steps)
     tokenizer.save(path)
     stage.outcome = (
         f"{STRUCTURE_CODES} codes from {len(atoms):,} atoms of {len(described):,} molecules; "
@@ -129,12 +157,14 @@ def build_data(out: Path, stage: Stage) -> Manifest:
     return manifest
 
 
-def train_model(out: Path, vocabulary: Vocabulary, devices: int, stage: Stage) -> list[dict]:
+def train_model(
+    out: Path, vocabulary: Vocabulary, devices: int, size: Size, stage: Stage
+) -> list[dict]:
     """The smoke configuration, trained; returns what it measured at each step."""
     from biomatrix_jax.train.loop import train
 
     rows = -(-vocabulary.size // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
-    overrides = [f"model.vocab_size={rows}", f"data.path={out / 'data'}"]
+    overrides = [f"model.vocab_size={rows}", f"data.path={out / 'data'}", *size.overrides]
     run = config.load("smoke", overrides)
     stage.command = (
         f"biomatrix train smoke {' '.join(overrides)} --out {out / 'run'} --cpu-devices {devices}"
@@ -185,34 +215,41 @@ def transformers_difference(hf: Path) -> float:
     return float(np.abs(np.asarray(ours(jnp.asarray(tokens))) - want).max())
 
 
-def generate_samples(hf: Path, path: Path, stage: Stage) -> dict[str, list["Generation"]]:
+def generate_samples(
+    hf: Path, path: Path, size: Size, stage: Stage
+) -> dict[str, list["Generation"]]:
     """Segments of every modality from a lone start token, and a few texts; by modality."""
     from biomatrix_jax.convert.load import load
     from biomatrix_jax.generate import Start, generate
 
-    prompts = [(modality, Start(modality)) for modality, n in PROMPTS.items() for _ in range(n)]
-    prompts += [("text", text) for text in TEXT_PROMPTS]
-    generations = generate(
-        load(hf),
-        Vocabulary.from_pretrained(hf),
-        [prompt for _, prompt in prompts],
-        max_new_tokens=MAX_NEW_TOKENS,
-        temperature=TEMPERATURE,
-        top_p=TOP_P,
-        batch_rows=64,
-    )
+    model, vocabulary = load(hf), Vocabulary.from_pretrained(hf)
+    jobs = {
+        modality: ([Start(modality)] * n, most) for modality, (n, most) in size.segments.items()
+    }
+    jobs["text"] = (TEXT_PROMPTS, 64)
+    generated = {
+        modality: generate(
+            model,
+            vocabulary,
+            prompts,
+            max_new_tokens=most,
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
+            batch_rows=64,
+        )
+        for modality, (prompts, most) in jobs.items()
+    }
+    everything = [one for several in generated.values() for one in several]
     with atomic_file(path, "w") as file:
-        file.writelines(one.to_json() + "\n" for one in generations)
+        file.writelines(one.to_json() + "\n" for one in everything)
+    count, most = size.segments["selfies"]
     stage.command = (
-        f"biomatrix generate {hf} --start selfies --count {PROMPTS['selfies']} "
-        f"--temperature {TEMPERATURE} --top-p {TOP_P} --max-tokens {MAX_NEW_TOKENS} --json"
+        f"biomatrix generate {hf} --start selfies --count {count} --temperature {TEMPERATURE} "
+        f"--top-p {TOP_P} --max-tokens {most} --json"
     )
-    clean = sum(not one.problems for one in generations)
-    stage.outcome = f"{clean} of {len(generations)} parse without a problem"
-    by_modality: dict[str, list] = {}
-    for (modality, _), one in zip(prompts, generations, strict=True):
-        by_modality.setdefault(modality, []).append(one)
-    return by_modality
+    clean = sum(not one.problems for one in everything)
+    stage.outcome = f"{clean} of {len(everything)} parse without a problem"
+    return generated
 
 
 def write_report(

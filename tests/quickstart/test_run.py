@@ -1,0 +1,90 @@
+"""The main job, whole but tiny: every stage on real input, and what it refuses."""
+
+import json
+
+import pytest
+
+import biomatrix_jax as bm
+from biomatrix_jax.convert.verify import verify
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.quickstart.run import quickstart
+from biomatrix_jax.quickstart.stages import FULL, Size
+from biomatrix_jax.train import metrics
+
+TINY = Size(
+    molecules=40,
+    structure_steps=20,
+    overrides=(
+        "model.embed_dim=32",
+        "model.ffn_dim=64",
+        "model.layers=2",
+        "train.steps=12",
+        "train.tensorboard=false",
+    ),
+    segments={
+        "selfies": (6, 24),
+        "molecule_3d": (2, 24),
+        "smiles": (2, 24),
+        "protein_sequence": (1, 24),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out = tmp_path_factory.mktemp("quickstart") / "out"
+    return out, quickstart(out, size=TINY)
+
+
+def test_every_stage_leaves_what_it_says(done):
+    out, result = done
+    assert json.loads((out / "quickstart.json").read_text()) == result
+    assert result["complete"] is True
+    assert len(result["stages"]) == 8
+    assert all(stage["outcome"] and stage["seconds"] > 0 for stage in result["stages"])
+    assert result["loss"]["last"] < result["loss"]["first"]
+    assert result["molecules"]["selfies"]["generated"] == 6
+    assert len(metrics.read(out / "run" / metrics.FILE)) == 12
+    assert len((out / "generated.jsonl").read_text().splitlines()) == 6 + 2 + 2 + 1 + 3
+
+
+def test_the_exported_model_is_the_trained_one_and_speaks_its_vocabulary(done):
+    out, _ = done
+    assert verify(out / "run", out / "hf").equal
+    vocabulary = bm.Vocabulary.from_pretrained(out / "hf")
+    ids = vocabulary.encode([bm.Text("Ethanol is "), bm.Selfies("[C][C][O]")])
+    logits = bm.load(out / "hf")(ids[None])
+    assert logits.shape == (1, len(ids), bm.load(out / "run").config.vocab_size)
+    assert vocabulary.size <= logits.shape[-1] < vocabulary.size + 64
+
+
+def test_the_page_tells_of_this_run(done):
+    out, result = done
+    page = (out / "report.html").read_text()
+    assert f"{out / 'recipe.yaml'}" in page
+    for stage in result["stages"][:-1]:
+        assert stage["name"] in page
+
+
+def test_an_earlier_quickstart_is_replaced_only_when_asked(done):
+    out, _ = done
+    before = (out / "report.html").read_bytes()
+    with pytest.raises(BadInput, match="holds a quickstart already"):
+        quickstart(out, size=TINY)
+    assert (out / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_what_is_no_quickstart_is_never_replaced(tmp_path, overwrite):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BadInput, match="is no quickstart"):
+        quickstart(tmp_path, overwrite=overwrite, size=TINY)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.slow
+def test_the_whole_quickstart_meets_its_promise(tmp_path):
+    """The loss falls clearly, and nine tenths of generated SELFIES are molecules to RDKit."""
+    result = quickstart(tmp_path / "out", size=FULL)
+    assert result["loss"]["last"] < 0.5 * result["loss"]["first"]
+    assert result["molecules"]["selfies"]["valid"] >= 0.9 * FULL.segments["selfies"][0]
