@@ -27,7 +27,7 @@ import orbax.checkpoint as ocp
 
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, check_absent, read_json
+from biomatrix_jax.files import atomic_directory, check_absent, read_json, sha256
 from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 
 FORMAT = 1
@@ -66,7 +66,8 @@ class CheckpointStore:
         """Makes an empty store.
 
         Args:
-          carried: a directory whose tokenizer, configuration and chat template files are copied.
+          carried: a directory whose tokenizer, configuration and chat template files are copied;
+            `open` misses them where they are lost.
           made: how the weights come to be, kept in `model.json`.
 
         Raises:
@@ -77,10 +78,15 @@ class CheckpointStore:
         _barrier("checkpoint absent")
         if jax.process_index() == 0:
             with atomic_directory(directory) as temporary:
-                (temporary / "hf").mkdir()
-                if carried is not None:
-                    copy_files(carried, temporary / "hf", CARRIED_FILES)
-                head = {"format": FORMAT, "model": dataclasses.asdict(config), "made": dict(made)}
+                files = temporary / "hf"
+                files.mkdir()
+                names = copy_files(carried, files, CARRIED_FILES) if carried is not None else []
+                head = {
+                    "format": FORMAT,
+                    "model": dataclasses.asdict(config),
+                    "made": dict(made),
+                    "carried": {name: sha256(files / name) for name in names},
+                }
                 (temporary / "model.json").write_text(json.dumps(head, indent=1) + "\n")
         _barrier("checkpoint created")
         return cls(directory, config, dict(made), keep)
@@ -90,7 +96,8 @@ class CheckpointStore:
         """Opens an existing store.
 
         Raises:
-          BadInput: it is not one, or its `model.json` is not readable.
+          BadInput: it is not one, its `model.json` is not readable, or a file that it carries is
+            missing or another.
         """
         directory = _absolute(directory)
         path = directory / "model.json"
@@ -103,8 +110,7 @@ class CheckpointStore:
         made = head.get("made")
         if not isinstance(made, dict):
             raise BadInput(f"{path}: made must say how the checkpoint was made, not {made!r}")
-        if not (directory / "hf").is_dir():
-            raise BadInput(f"{directory}: its folder hf is missing: copy the checkpoint whole")
+        _check_carried(head, directory)
         return cls(directory, config, made, keep)
 
     @property
@@ -326,6 +332,18 @@ def _read_config(head: dict, path: Path) -> ModelConfig:
     if missing := dataclasses.asdict(config).keys() - tree.keys():
         raise BadInput(f"{path}: model lacks {', '.join(sorted(missing))}")
     return config
+
+
+def _check_carried(head: dict, directory: Path) -> None:
+    digests = head.get("carried")
+    if not isinstance(digests, dict):
+        raise BadInput(f"{directory / 'model.json'}: carried must list files, not {digests!r}")
+    for name, digest in digests.items():
+        path = directory / "hf" / name
+        if not path.is_file():
+            raise BadInput(f"{path} is missing: copy the checkpoint whole")
+        if sha256(path) != digest:
+            raise BadInput(f"{path} is not the file that the checkpoint was made with: restore it")
 
 
 def _check_fit(where: Path, stored: Mapping, wanted: Mapping) -> None:

@@ -369,10 +369,55 @@ def test_unreadable_description(tmp_path, content, message):
         CheckpointStore.open(tmp_path)
 
 
-def test_a_copy_without_the_carried_files_is_refused(saved):
+@pytest.fixture
+def carrying(tmp_path):
+    """A checkpoint that carries two files, one of them in a folder."""
+    (tmp_path / "hf" / "additional_chat_templates").mkdir(parents=True)
+    (tmp_path / "hf" / "tokenizer.json").write_bytes(b"{}")
+    (tmp_path / "hf" / "additional_chat_templates" / "tools.jinja").write_bytes(b"{{ a }}\r\n")
+    return CheckpointStore.create(tmp_path / "c", CONFIG, carried=tmp_path / "hf")
+
+
+def test_the_carried_files_are_all_there(carrying, tmp_path):
+    CheckpointStore.open(carrying.directory)
+    for name in ("tokenizer.json", "additional_chat_templates/tools.jinja"):
+        assert (carrying.carried / name).read_bytes() == (tmp_path / "hf" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "additional_chat_templates/tools.jinja"])
+def test_a_carried_file_that_is_lost_or_another_is_named(carrying, name):
+    path = carrying.carried / name
+    content = path.read_bytes()
+    path.write_bytes(content.swapcase() + b"!")
+    with pytest.raises(BadInput, match=f"{name} is not the file") as error:
+        CheckpointStore.open(carrying.directory)
+    assert "\n" not in str(error.value)
+    path.unlink()
+    with pytest.raises(BadInput, match=f"{name} is missing: copy the checkpoint whole"):
+        CheckpointStore.open(carrying.directory)
+    shutil.rmtree(carrying.carried)
+    with pytest.raises(BadInput, match="is missing: copy the checkpoint whole"):
+        CheckpointStore.open(carrying.directory)
+
+
+def test_an_empty_folder_need_not_survive_copying(saved):
     (saved[0] / "hf").rmdir()
-    with pytest.raises(BadInput, match="hf is missing"):
-        CheckpointStore.open(saved[0])
+    assert CheckpointStore.open(saved[0]).steps() == [0, 20]
+
+
+def test_a_description_that_lists_no_carried_files(carrying):
+    path = carrying.directory / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"carried": ["tokenizer.json"]}))
+    with pytest.raises(BadInput, match="carried must list files"):
+        CheckpointStore.open(carrying.directory)
+
+
+@pytest.mark.parametrize("make", [lambda p: p.write_text("x"), lambda p: p.symlink_to("gone")])
+def test_chat_templates_that_cannot_be_carried_are_not_left_out(tmp_path, make):
+    (tmp_path / "hf").mkdir()
+    make(tmp_path / "hf" / "additional_chat_templates")
+    with pytest.raises(BadInput, match=r"additional_chat_templates is a link to nothing, or no fo"):
+        CheckpointStore.create(tmp_path / "c", CONFIG, carried=tmp_path / "hf")
 
 
 @pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to("gone")])

@@ -8,15 +8,17 @@ from biomatrix_jax.convert import rules
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent
+from biomatrix_jax.tokens.tokenizer_files import CHAT_TEMPLATES
 
 
 def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = False) -> list[str]:
     """Makes the checkpoint directory `dst` with one step, 0, and the files that came with `src`.
 
-    Values and dtypes are kept to the bit. `dst` appears when all is written.
+    Values and dtypes are kept to the bit; configuration, tokenizer and chat templates come along
+    byte for byte. `dst` appears when all is written.
 
     Returns:
-      Notes for the user, one line each.
+      Notes for the user, one line each; one names what else `src` holds, which was left there.
 
     Raises:
       BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
@@ -32,7 +34,16 @@ def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = Fa
         CheckpointStore.create(temporary, source.config, carried=source.files, made=made) as store,
     ):
         store.save(0, dict(zip(paths, source.parameters(paths), strict=True)))
-    return source.notes
+        left = _left_behind(source, store.carried)
+    note = f"{src}: not carried along: {', '.join(left)}"
+    return source.notes + ([note] if left else [])
+
+
+def _left_behind(source: HFSource, carried: Path) -> list[str]:
+    """What the source holds that is neither weights nor copied to `carried`."""
+    paths = [*source.path.glob("*"), *source.path.glob(f"{CHAT_TEMPLATES}/*")]
+    names = sorted(path.relative_to(source.path).as_posix() for path in paths)
+    return [n for n in names if n not in source.weight_files and not (carried / n).exists()]
 
 
 def check_places(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool) -> None:

@@ -42,6 +42,9 @@ class Source(Protocol):
 class HFSource:
     """A directory with config.json and safetensors, checked as far as possible without reading.
 
+    Attributes:
+      weight_files: the names of the files with tensors, and of their index.
+
     Raises:
       BadInput: another architecture, damaged files, tensors other than the architecture's.
     """
@@ -56,6 +59,7 @@ class HFSource:
         names = rules.table_names(tensor.name for tensor in found)
         rules.check(self.config, ((names[t.name], t.shape, t.dtype) for t in found), str(path))
         self._stored = {names[tensor.name]: tensor for tensor in found}
+        self.weight_files = {hf_files.INDEX, *(tensor.file.name for tensor in found)}
         self.notes = self._drop_copied_head()
         if any(name != ours for name, ours in names.items()):
             self.notes.append(

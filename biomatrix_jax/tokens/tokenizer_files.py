@@ -14,8 +14,11 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATION_CONFIG = "generation_config.json"
 ADDED_TOKENS = "added_tokens.json"
 
-# Everything that belongs to the tokenizer rather than to the weights; files that a directory lacks
-# are not missed, only TOKENIZER_JSON is required.
+# Where transformers keeps chat templates beyond the first; each is a .jinja file.
+CHAT_TEMPLATES = "additional_chat_templates"
+
+# Everything that belongs to the tokenizer rather than to the weights, CHAT_TEMPLATES aside; files
+# that a directory lacks are not missed, only TOKENIZER_JSON is required.
 TOKENIZER_FILES = (
     TOKENIZER_JSON,
     TOKENIZER_CONFIG,
@@ -50,15 +53,27 @@ def copy_files(
     source: str | os.PathLike,
     destination: str | os.PathLike,
     names: Sequence[str] = TOKENIZER_FILES,
-) -> None:
+) -> list[str]:
     """Copies those of the files that `source` has, byte for byte, into `destination`.
+
+    All of CHAT_TEMPLATES come with them.
+
+    Returns:
+      The paths of what was copied, below `source`.
 
     Raises:
       BadInput: as `is_present`.
     """
-    for name in names:
-        if is_present(Path(source) / name):
-            shutil.copyfile(Path(source) / name, Path(destination) / name)
+    source, destination = Path(source), Path(destination)
+    folder = source / CHAT_TEMPLATES
+    if not folder.is_dir() and os.path.lexists(folder):
+        raise BadInput(f"{folder} is a link to nothing, or no folder: fetch it again, or remove it")
+    templates = sorted(f"{CHAT_TEMPLATES}/{path.name}" for path in folder.glob("*.jinja"))
+    present = [name for name in (*names, *templates) if is_present(source / name)]
+    for name in present:
+        (destination / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, destination / name)
+    return present
 
 
 def load_tokenizer(directory: Path):

@@ -87,9 +87,13 @@ class Vocabulary:
         tokenizer_files.check_agreement(path, config, tokenizer)
         return cls(path, tokenizer, *tokenizer_files.read_end_ids(path, config, tokenizer))
 
-    def save(self, directory: str | os.PathLike) -> None:
-        """Copies the tokenizer's files byte for byte into `directory`, which exists."""
-        tokenizer_files.copy_files(self.path, directory)
+    def save(self, directory: str | os.PathLike) -> list[str]:
+        """Copies the tokenizer's files byte for byte into `directory`, which exists.
+
+        Returns:
+          Their paths below it.
+        """
+        return tokenizer_files.copy_files(self.path, directory)
 
     def __contains__(self, spelling: str) -> bool:
         """Whether there is a token of exactly this spelling."""

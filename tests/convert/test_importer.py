@@ -110,3 +110,31 @@ def test_a_tokenizer_that_just_fits(tmp_path):
     from_hf(tmp_path / "src", tmp_path / "ckpt")
     to_hf(tmp_path / "ckpt", tmp_path / "dst")
     assert (tmp_path / "dst/tokenizer.json").read_text() == hf.tokenizer_json(131)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_what_is_left_behind_is_said(tmp_path, shards):
+    src = tmp_path / "src"
+    hf.write(src, hf.TIED, shards=shards)
+    assert from_hf(src, tmp_path / "all") == []
+    templates = src / "additional_chat_templates"
+    templates.mkdir()
+    (templates / "tools.jinja").write_bytes(b"{{ tools }}\r\n")
+    (templates / "notes.txt").write_text("for whom it concerns")
+    (src / "README.md").write_text("# A model")
+    (src / "LICENSE").write_text("Apache-2.0")
+    (src / "original").mkdir()
+    (note,) = from_hf(src, tmp_path / "ckpt")
+    left = "LICENSE, README.md, additional_chat_templates/notes.txt, original"
+    assert note == f"{src}: not carried along: {left}"
+    assert to_hf(tmp_path / "ckpt", tmp_path / "dst") == []
+    written = {p.relative_to(tmp_path / "dst").as_posix() for p in hf.snapshot(tmp_path / "dst")}
+    assert written == {
+        "model.safetensors",
+        "config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        "additional_chat_templates/tools.jinja",
+    }
+    name = "additional_chat_templates/tools.jinja"
+    assert (tmp_path / "dst" / name).read_bytes() == b"{{ tools }}\r\n"

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -251,9 +252,9 @@ def test_lookups(small):
 
 
 def test_saved_files_are_the_same_bytes(small, tmp_path):
-    small.save(tmp_path)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"tokenizer.json", "tokenizer_config.json"}
+    names = small.save(tmp_path)
+    assert set(names) == {path.name for path in tmp_path.iterdir()}
+    assert set(names) == {"tokenizer.json", "tokenizer_config.json"}
     for name in names:
         assert (tmp_path / name).read_bytes() == (small.path / name).read_bytes()
     again = Vocabulary.from_pretrained(tmp_path)
@@ -261,6 +262,17 @@ def test_saved_files_are_the_same_bytes(small, tmp_path):
         again.encode([ProteinSequence("MK")]).tolist()
         == small.encode([ProteinSequence("MK")]).tolist()
     )
+
+
+def test_chat_templates_beyond_the_first_are_saved_too(small, tmp_path):
+    shutil.copytree(small.path, tmp_path / "a")
+    (tmp_path / "a" / "additional_chat_templates").mkdir()
+    (tmp_path / "a" / "additional_chat_templates" / "tools.jinja").write_bytes(b"{{ t }}\r\n")
+    (tmp_path / "b").mkdir()
+    names = Vocabulary.from_pretrained(tmp_path / "a").save(tmp_path / "b")
+    assert "additional_chat_templates/tools.jinja" in names
+    for name in names:
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
 
 
 def test_importing_is_light():
