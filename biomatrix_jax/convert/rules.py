@@ -100,9 +100,15 @@ def check(
 
     Raises:
       BadInput: lists missing, unexpected, duplicate and mis-shaped tensors together, and layers
-        of one parameter that are stored in different dtypes: they could not be stacked.
+        of one parameter that are stored in different dtypes: they could not be stacked. Where
+        there are fewer tensors than layers it says that alone.
     """
     found = list(found)
+    if config.layers > len(found):  # then there is no use in spelling out all of them
+        raise BadInput(
+            f"{where}: tensors do not fit the configuration; it has {config.layers} layers, the "
+            f"files hold {len(found)} tensors in all"
+        )
     groups = tensors(config).values()
     needed = {t.name: t.shape for group in groups for t in group}
     allowed = dict(needed)

@@ -79,9 +79,21 @@ def test_everything_that_does_not_fit_is_said_at_once():
 
 def test_long_lists_are_cut_and_counted():
     config = ModelConfig(131, 16, 40, 4, 2, 8, 24, tied_embeddings=True)
-    with pytest.raises(BadInput, match=r"442 missing: .* and 436 more") as error:
-        rules.check(config, [(n, (1,), np.dtype("f4")) for n in "ab"], "x")
-    assert len(str(error.value)) < 600
+    found = [(f"t{i}", (1,), np.dtype("f4")) for i in range(40)]
+    with pytest.raises(
+        BadInput, match=r"442 missing: .* and 436 more; 40 unexp.* 34 more"
+    ) as error:
+        rules.check(config, found, "x")
+    assert len(str(error.value)) < 700
+
+
+@pytest.mark.parametrize("layers", [40, 10**30])
+def test_more_layers_than_tensors_are_not_spelled_out(layers):
+    config = ModelConfig(131, 16, layers, 4, 2, 8, 24, tied_embeddings=True)
+    weights = hf.weights(hf.TIED)
+    found = [(name, array.shape, array.dtype) for name, array in weights.items()]
+    with pytest.raises(BadInput, match=rf"it has {layers} layers, the files hold 35 tensors in"):
+        rules.check(config, found, "x")
 
 
 def test_an_untied_model_needs_its_head_and_a_tied_one_may_hold_a_copy():
