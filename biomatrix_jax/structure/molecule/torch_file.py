@@ -6,6 +6,7 @@ reader resolves the handful that a dictionary of tensors needs and refuses every
 """
 
 import collections
+import math
 import pickle
 import zipfile
 from pathlib import Path
@@ -75,5 +76,7 @@ def _tensor(storage: np.ndarray, offset: int, shape: tuple, stride: tuple, *_: A
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if min((offset, *shape, *stride)) < 0 or (0 not in shape and last >= len(storage)):
         raise pickle.UnpicklingError(f"a tensor of shape {shape} reaches outside its storage")
+    if math.prod(shape) > len(storage):  # by steps of 0, which could make it any size
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} is larger than its storage")
     strides = [step * storage.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides).copy()

@@ -64,12 +64,11 @@ def train_vqvae(
       MoleculeError: a molecule cannot be encoded (`describe_molecules` finds all such at once).
       BadInput: no atoms to train on, or sizes that are not positive.
     """
-    if min(codes, steps, batch_size) < 1:
-        raise BadInput(
-            f"codes ({codes}), steps ({steps}) and batch_size ({batch_size}) must be > 0"
-        )
-    data_nf = features(_descriptors(conformers))
     config = VQVAEConfig(codes=codes)
+    for name, number in (("steps", steps), ("batch_size", batch_size)):
+        if type(number) is not int or number < 1:
+            raise BadInput(f"{name} must be a positive integer, not {number!r}")
+    data_nf = features(_descriptors(conformers))
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
     random = np.random.default_rng(seed)
     state = _init_state(config, optimizer, _draw(data_nf, batch_size, random), random)

@@ -8,7 +8,8 @@ One tree holds what the optimizer trains and what it does not (running statistic
 that there is one thing to save; nothing below lets a gradient reach the latter.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from jax import lax
 from biomatrix_jax.errors import BadInput
 
 Weights = dict[str, Any]
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 HEADS = {"length": 1, "angle": 1, "torsion": 1, "sign": 3}  # name: outputs
 NORM_EPS = 1e-5
@@ -33,8 +35,9 @@ class VQVAEConfig:
     latent: int = 64
 
     def __post_init__(self):
-        if min(self.codes, self.hidden, self.latent) < 1:
-            raise BadInput(f"codes, hidden and latent must be positive, not {self}")
+        for name, size in asdict(self).items():
+            if type(size) is not int or size < 1:
+                raise BadInput(f"{name} must be a positive integer, not {size!r}")
 
 
 def init(config: VQVAEConfig, random: np.random.Generator) -> Weights:
@@ -42,15 +45,12 @@ def init(config: VQVAEConfig, random: np.random.Generator) -> Weights:
 
     NumPy draws them: one seed gives the same weights on every accelerator, without a compilation.
     """
-    bound = 1 / config.codes
-    return {
-        "encoder": _init_perceptron(random, 4, config.hidden, config.latent),
-        "codebook": _uniform(random, bound, (config.codes, config.latent)),
-        "heads": {
-            name: _init_perceptron(random, config.latent, config.hidden, outputs)
-            for name, outputs in HEADS.items()
-        },
-    }
+    return _declare(config, lambda shape, draw: draw(random, shape).astype(np.float32))
+
+
+def shapes(config: VQVAEConfig) -> Weights:
+    """The tree with a `jax.ShapeDtypeStruct` for each array; nothing is allocated."""
+    return _declare(config, lambda shape, _: jax.ShapeDtypeStruct(shape, np.float32))
 
 
 def features(descriptors_n4: np.ndarray) -> np.ndarray:
@@ -134,18 +134,38 @@ def _linear(layer: Weights, x_nf: jax.Array) -> jax.Array:
     return jnp.matmul(x_nf, layer["weight"].T, precision=lax.Precision.HIGHEST) + layer["bias"]
 
 
-def _init_perceptron(
-    random: np.random.Generator, inputs: int, hidden: int, outputs: int
-) -> Weights:
-    weights: Weights = {}
-    for i, (out, into) in enumerate(((hidden, inputs), (hidden, hidden), (outputs, hidden))):
-        weight = _uniform(random, np.sqrt(6 / (into + out)), (out, into))
-        weights[f"linear_{i}"] = {"weight": weight, "bias": np.zeros(out, np.float32)}
-    for i in (0, 1):
-        zeros, ones = np.zeros(hidden, np.float32), np.ones(hidden, np.float32)
-        weights[f"norm_{i}"] = {"scale": ones, "bias": zeros, "mean": zeros, "variance": ones}
-    return weights
+def _declare(config: VQVAEConfig, make: Callable[[tuple[int, ...], Draw], Any]) -> Weights:
+    """The tree, each leaf made from its shape and how its first values are drawn."""
+
+    def perceptron(inputs: int, outputs: int) -> Weights:
+        hidden, weights = config.hidden, {}
+        for i, (out, into) in enumerate(((hidden, inputs), (hidden, hidden), (outputs, hidden))):
+            weight = make((out, into), _draw_xavier)
+            weights[f"linear_{i}"] = {"weight": weight, "bias": make((out,), _zeros)}
+        for i in (0, 1):
+            draws = {"scale": _ones, "bias": _zeros, "mean": _zeros, "variance": _ones}
+            weights[f"norm_{i}"] = {name: make((hidden,), draw) for name, draw in draws.items()}
+        return weights
+
+    return {
+        "encoder": perceptron(4, config.latent),
+        "codebook": make((config.codes, config.latent), _draw_codebook),
+        "heads": {name: perceptron(config.latent, outputs) for name, outputs in HEADS.items()},
+    }
 
 
-def _uniform(random: np.random.Generator, bound: float, shape: tuple[int, ...]) -> np.ndarray:
-    return random.uniform(-bound, bound, shape).astype(np.float32)
+def _draw_xavier(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    bound = np.sqrt(6 / sum(shape))
+    return random.uniform(-bound, bound, shape)
+
+
+def _draw_codebook(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return random.uniform(-1 / shape[0], 1 / shape[0], shape)
+
+
+def _zeros(_: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(shape)
+
+
+def _ones(_: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.ones(shape)

@@ -10,7 +10,7 @@ import numpy as np
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, read_json
-from biomatrix_jax.structure.molecule.vqvae import VQVAEConfig, Weights, init
+from biomatrix_jax.structure.molecule.vqvae import VQVAEConfig, Weights, shapes
 
 CONFIG_FILE, TENSOR_FILE = "config.json", "model.safetensors"
 KIND = "molstructok"
@@ -62,10 +62,10 @@ def unflatten(tensors: dict[str, np.ndarray], config: VQVAEConfig, where: str) -
     """The tree back from its names, which must be exactly those of this `config`.
 
     Raises:
-      BadInput: a tensor is missing, unexpected, or of another shape or dtype; names `where`.
+      BadInput: a tensor is missing, unexpected, of another shape or dtype, or has values that are
+        not finite; names `where`.
     """
-    expected = init(config, np.random.default_rng(0))
-    leaves, structure = jax.tree_util.tree_flatten_with_path(expected)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(shapes(config))
     names = [_spell(path) for path, _ in leaves]
     missing, extra = set(names) - set(tensors), set(tensors) - set(names)
     if missing or extra:
@@ -82,6 +82,8 @@ def unflatten(tensors: dict[str, np.ndarray], config: VQVAEConfig, where: str) -
                 f"{where}: {name} is {found.dtype}{list(found.shape)}, but config.json calls for "
                 f"{leaf.dtype}{list(leaf.shape)}"
             )
+        if not np.isfinite(found).all():
+            raise BadInput(f"{where}: {name} has values that are not finite: copy it again")
     return jax.tree_util.tree_unflatten(structure, [tensors[name] for name in names])
 
 
@@ -93,4 +95,7 @@ def _read_config(path: Path) -> VQVAEConfig:
     tree = read_json(path)
     if tree.pop("kind", None) != KIND:
         raise BadInput(f'{path}: not a molecule tokenizer: expected "kind": "{KIND}"')
+    # The defaults are for those who train; weights of other sizes would be told to be damaged.
+    if missing := [f.name for f in dataclasses.fields(VQVAEConfig) if f.name not in tree]:
+        raise BadInput(f"{path}: lacks {', '.join(missing)}: copy it again")
     return from_dict(VQVAEConfig, tree, str(path))

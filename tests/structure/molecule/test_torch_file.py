@@ -107,6 +107,12 @@ def test_tensors_stay_inside_their_storage(torch, tmp_path, offset, shape, strid
         read_tensors(write(tmp_path / "w.bin", tree))
 
 
+def test_no_tensor_is_larger_than_its_storage(torch, tmp_path):
+    tree = {"x": tensor(torch, range(4), 0, (10**13,), (0,))}
+    with pytest.raises(BadInput, match="larger than its storage"):
+        read_tensors(write(tmp_path / "w.bin", tree))
+
+
 def test_storage_of_another_length_or_kind(torch, tmp_path):
     tree = {"x": tensor(torch, range(4), 0, (4,), (1,))}
     with pytest.raises(BadInput, match="holds 4 of 5"):

@@ -135,5 +135,7 @@ def test_bad_input(mols):
         train_vqvae(np.zeros((3, 5)), steps=1)
     with pytest.raises(BadInput, match="finite"):
         train_vqvae(np.array([[1.4, 1.0, 2.0, 1.0], [1.4, np.nan, 2.0, 1.0]]), steps=1)
-    with pytest.raises(BadInput, match="must be > 0"):
-        train_vqvae(mols, codes=0)
+    for sizes in ({"codes": 0}, {"codes": 2.5}, {"steps": 0}, {"steps": 1.5}, {"batch_size": 8.0}):
+        (name,) = sizes
+        with pytest.raises(BadInput, match=f"{name} must be a positive integer"):
+            train_vqvae(mols, **sizes)

@@ -57,10 +57,19 @@ def test_init_depends_on_the_seed_and_separates_the_heads():
     assert (weight != one["heads"]["torsion"]["linear_0"]["weight"]).all()
 
 
-@pytest.mark.parametrize("sizes", [{"codes": 0}, {"hidden": -1}, {"latent": 0}])
-def test_sizes_must_be_positive(sizes):
-    with pytest.raises(BadInput, match="must be positive"):
+@pytest.mark.parametrize(
+    "sizes", [{"codes": 0}, {"hidden": -1}, {"latent": 0}, {"codes": 2.5}, {"codes": True}]
+)
+def test_sizes_must_be_positive_integers(sizes):
+    (name,) = sizes
+    with pytest.raises(BadInput, match=f"{name} must be a positive integer, not"):
         VQVAEConfig(**sizes)
+
+
+def test_shapes_are_those_of_drawn_weights():
+    drawn = vqvae.init(SMALL, np.random.default_rng(0))
+    assert vqvae.shapes(SMALL) == jax.eval_shape(lambda: drawn)
+    assert vqvae.shapes(VQVAEConfig(codes=10**13))["codebook"].shape == (10**13, 64)
 
 
 def test_features_are_scaled_like_the_published_ones():

@@ -10,6 +10,7 @@ from biomatrix_jax.structure.molecule import vqvae, weights
 from biomatrix_jax.structure.molecule.vqvae import VQVAEConfig
 
 SMALL = VQVAEConfig(codes=5, hidden=3, latent=2)
+SIZES = {"kind": "molstructok", "codes": 5, "hidden": 3, "latent": 2}
 
 
 @pytest.fixture
@@ -74,15 +75,32 @@ def test_shape_and_dtype_are_checked(saved, other):
         weights.read(path)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite(saved, value):
+    path, _ = saved
+
+    def edit(tensors):
+        tensors["heads.sign.norm_1.variance"][1] = value
+
+    change(path, edit)
+    with pytest.raises(BadInput, match=r"heads\.sign\.norm_1\.variance has values that are not"):
+        weights.read(path)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("{", "not JSON"),
         ("[]", "should hold a JSON object"),
         (json.dumps({"kind": "llama", "codes": 5}), "not a molecule tokenizer"),
-        (json.dumps({"kind": "molstructok", "code": 5}), "did you mean codes"),
-        (json.dumps({"kind": "molstructok", "codes": "5"}), "codes must be"),
-        (json.dumps({"kind": "molstructok", "codes": -5}), "must be positive"),
+        (json.dumps(SIZES | {"code": 5}), "did you mean codes"),
+        (json.dumps(SIZES | {"codes": "5"}), "codes must be"),
+        (json.dumps(SIZES | {"codes": -5}), "codes must be a positive integer, not -5"),
+        (json.dumps(SIZES | {"codes": 2.5}), "codes must be"),
+        (json.dumps(SIZES | {"codes": 10**13}), r"calls for float32\[10000000000000, 2\]"),
+        (json.dumps(SIZES | {"hidden": 10**400}), "calls for float32"),
+        (json.dumps({"kind": "molstructok"}), "lacks codes, hidden, latent"),
+        (json.dumps({"kind": "molstructok", "codes": 5, "latent": 2}), "lacks hidden"),
     ],
 )
 def test_bad_config(saved, text, problem):
