@@ -33,6 +33,10 @@ class ImplicitHydrogens(MoleculeError):
     """Hydrogens without an atom of their own, hence without coordinates."""
 
 
+class IsotopeLabel(MoleculeError):
+    """An atom of a stated isotope: the string knows elements only, and decoding would lose it."""
+
+
 class NoConformer(MoleculeError):
     """No conformer, only a 2D depiction, or coordinates that are not finite."""
 

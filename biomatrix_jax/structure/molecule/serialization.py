@@ -15,6 +15,7 @@ from rdkit import Chem, rdBase
 
 from biomatrix_jax.structure.molecule.errors import (
     ImplicitHydrogens,
+    IsotopeLabel,
     MisplacedCode,
     NoConformer,
     NotSelfies,
@@ -144,6 +145,13 @@ def _check(mol: Chem.Mol) -> None:
     if any(_lacks_hydrogens(atom) for atom in mol.GetAtoms()):
         raise ImplicitHydrogens(
             _name(mol), "has implicit hydrogens: use Chem.AddHs(mol, addCoords=True) first"
+        )
+    if labelled := [atom for atom in mol.GetAtoms() if atom.GetIsotope()]:
+        atom = labelled[0]
+        raise IsotopeLabel(
+            _name(mol),
+            f"atom {atom.GetIdx()} is {atom.GetSymbol()} of isotope {atom.GetIsotope()}: the "
+            "published encoder would drop the label; clear it (atom.SetIsotope(0)) to go without",
         )
     if not mol.GetNumConformers():
         raise NoConformer(_name(mol), "has no conformer: embed one, or read a file with 3D data")

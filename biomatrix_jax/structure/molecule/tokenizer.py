@@ -91,7 +91,8 @@ class MoleculeTokenizer:
 
         Atom 0 is at the origin, atom 1 on +x, atom 2 in the xy plane (angstrom). The string decides
         the hydrogens: those it spells have coordinates, the others stay implicit. Stereo labels are
-        not assigned; `Chem.AssignStereochemistryFrom3D` reads them off the conformer.
+        not assigned, nor are they by the published decoder; `Chem.AssignStereochemistryFrom3D`
+        reads them off the conformer.
 
         Args:
           struct_selfies: tokens `[SELFIES code]` one after another.
@@ -131,7 +132,10 @@ def _relax(mol: Chem.Mol, name: str) -> None:
     from rdkit import rdBase
     from rdkit.Chem import rdForceFieldHelpers
 
+    # On a copy, because MMFF leaves a molecule with its own idea of what is aromatic.
+    relaxed = Chem.Mol(mol)
     with rdBase.BlockLogs():
         # 1 means that 200 steps did not converge; the coordinates are still the better ones.
-        if rdForceFieldHelpers.MMFFOptimizeMolecule(mol) == -1:
+        if rdForceFieldHelpers.MMFFOptimizeMolecule(relaxed) == -1:
             raise NoForceField(name, "MMFF has no parameters for it: decode without MMFF")
+    mol.GetConformer().SetPositions(relaxed.GetConformer().GetPositions())

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.molecule import MoleculeTokenizer, released, vqvae, weights
@@ -67,8 +68,10 @@ def test_codes_and_strings_are_the_published_ones(published, golden):
 
 def test_decoded_coordinates_are_the_published_ones(published, golden):
     for row in golden:
-        positions = published.decode(row["struct_selfies"]).GetConformer().GetPositions()
+        mol = published.decode(row["struct_selfies"])
+        positions = mol.GetConformer().GetPositions()
         np.testing.assert_allclose(positions, row["decoded_positions"], atol=1e-4)
+        assert Chem.MolToSmiles(mol) == row["decoded_smiles"]  # without a stereo label in any
 
 
 def test_published_weights_survive_our_own_format(published, golden, tmp_path):

@@ -6,6 +6,7 @@ from rdkit import Chem
 
 from biomatrix_jax.structure.molecule.errors import (
     ImplicitHydrogens,
+    IsotopeLabel,
     MisplacedCode,
     NoConformer,
     NotSelfies,
@@ -75,9 +76,19 @@ def test_order_does_not_depend_on_how_the_atoms_were_numbered(mols):
         assert line_up(shuffled).tokens == line_up(mol).tokens
 
 
-def test_stereo_and_isotopes_do_not_reach_the_string():
-    plain, marked = with_coordinates("CC(N)C(F)=CCl"), with_coordinates("[13CH3][C@H](N)/C(F)=C/Cl")
+def test_stereo_does_not_reach_the_string():
+    plain, marked = with_coordinates("CC(N)C(F)=CCl"), with_coordinates("C[C@H](N)/C(F)=C/Cl")
     assert line_up(plain).tokens == line_up(marked).tokens
+
+
+def test_isotopes_would_be_lost_and_are_refused():
+    for smiles, problem in (("C[13CH2]O", "atom 1 is C of isotope 13"), ("[2H]CCO", "atom 0 is H")):
+        mol = with_coordinates(smiles)
+        with pytest.raises(IsotopeLabel, match=f"{problem}.*would drop the label"):
+            line_up(mol)
+        for atom in mol.GetAtoms():
+            atom.SetIsotope(0)
+        assert line_up(mol).tokens == line_up(with_coordinates("CCO")).tokens
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from biomatrix_jax.structure.molecule.errors import (
     UnusableMolecule,
 )
 from biomatrix_jax.structure.molecule.serialization import join
+from tests.structure.molecule.conftest import embed
 
 
 def untrained(seed: int = 0) -> MoleculeTokenizer:
@@ -103,6 +104,22 @@ def test_mmff_relaxes_the_geometry(mols):
         properties = force_fields.MMFFGetMoleculeProperties(mol)
         energies.append(force_fields.MMFFGetMoleculeForceField(mol, properties).CalcEnergy())
     assert energies[1] < energies[0] - 1
+
+
+@pytest.mark.parametrize("smiles", ["N=c1[nH]cc([N+](=O)[O-])s1", "c1ccccc1C(=O)NC"])
+def test_mmff_moves_atoms_and_changes_nothing_else(smiles):
+    [described] = describe_molecules([embed(smiles)])
+    string = join(described.line, np.arange(len(described.descriptors)))
+    plain, relaxed = (
+        knowing(described.descriptors).decode(string, mmff=mmff) for mmff in (False, True)
+    )
+    assert Chem.MolToSmiles(relaxed) == Chem.MolToSmiles(plain)
+    assert Chem.MolToSmiles(Chem.RemoveHs(relaxed)) == Chem.CanonSmiles(smiles)
+    aromatic = [[bond.GetIsAromatic() for bond in mol.GetBonds()] for mol in (plain, relaxed)]
+    assert aromatic[0] == aromatic[1]
+    moved = relaxed.GetConformer().GetPositions() - plain.GetConformer().GetPositions()
+    assert np.abs(moved).max() > 0.01
+    assert relaxed.GetNumConformers() == 1
 
 
 def test_mmff_without_parameters_is_an_error(mols):
