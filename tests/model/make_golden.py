@@ -46,7 +46,16 @@ def reference_logits(model, tokens, first_position=0) -> np.ndarray:
     positions = torch.arange(first_position, first_position + tokens.shape[1])[None]
     with torch.no_grad():
         logits = model(torch.from_numpy(tokens).long(), position_ids=positions).logits
-    return logits[0].numpy()
+    return logits[0].float().numpy()
+
+
+def bfloat16_error(config) -> np.ndarray:
+    """How far transformers' own bfloat16 logits are from its float32 ones: mean abs, [] float32."""
+    tokens = cases.tokens(config)
+    model = reference_model(config, cases.hf_weights(config))
+    exact = reference_logits(model, tokens)
+    rounded = reference_logits(model.bfloat16(), tokens)
+    return np.abs(rounded - exact).mean()
 
 
 def reference_rows(config) -> dict[str, np.ndarray]:
@@ -66,5 +75,6 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for name, config in cases.CASES.items():
         rows = {kind: row[cases.KEPT] for kind, row in reference_rows(config).items()}
+        rows["bfloat16_error"] = bfloat16_error(config)
         np.savez_compressed(GOLDEN / f"{name}.npz", **rows)
         print(name, {kind: row.shape for kind, row in rows.items()})
