@@ -64,7 +64,7 @@ class ComputeConfig:
     """How the decoder is computed; none of it changes what the weights mean."""
 
     dtype: DType = "bfloat16"  # activations and matrix products
-    param_dtype: DType = "float32"  # stored parameters and optimizer state
+    param_dtype: DType = "float32"  # stored parameters; optimizer moments are always float32
     remat: Literal["none", "dots", "full"] = "full"  # what the backward pass keeps of a layer
     loss_chunk: int = 512  # tokens of a row whose logits exist at a time
 

@@ -23,7 +23,7 @@ from biomatrix_jax.config import from_dict
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, Packing, ShardEntry, SourceEntry, VocabularyEntry
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, check_absent
+from biomatrix_jax.files import atomic_directory, check_absent, sha256
 from biomatrix_jax.tokens import MODALITIES, Segment, Vocabulary, families
 from data_pipeline import pack, sources
 from data_pipeline import recipe as recipes
@@ -95,7 +95,10 @@ def build(
             rows = pack.pack(documents, recipe.row_length, index, _window_tokens(recipe))
             written = write_shards(rows, directory, source.name)
             if not written:
-                raise BadInput(f"source {source.name}: nothing to pack ({counts.encoded})")
+                raise BadInput(
+                    f"source {source.name}: nothing to pack (records: {counts.composed}; "
+                    f"instances: {counts.encoded})"
+                )
             entries.append(counts.entry(source.name, sum(shard.rows for shard in written)))
             shards += written
         manifest = Manifest(
@@ -220,7 +223,7 @@ def _molecule_tokenizer(path: str):
 def _save_vocabulary(vocabulary: Vocabulary, directory: Path) -> VocabularyEntry:
     directory.mkdir()
     vocabulary.save(directory)
-    files = {path.name: manifests.sha256(path) for path in sorted(directory.iterdir())}
+    files = {path.name: sha256(path) for path in sorted(directory.iterdir())}
     return VocabularyEntry(vocabulary.size, files)
 
 

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from biomatrix_jax.data.manifest import SHARDS, ShardEntry, sha256
+from biomatrix_jax.data.manifest import SHARDS, ShardEntry
 from biomatrix_jax.data.rows import Row, encode_row
+from biomatrix_jax.files import sha256
 
 ROWS_PER_SHARD = 4096
 

@@ -9,7 +9,6 @@ can be mistaken for complete.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_file
+from biomatrix_jax.files import atomic_file, read_json, sha256
 
 SCHEMA_VERSION = 1
 FILE = "manifest.json"
@@ -133,10 +132,10 @@ def read(directory: str | os.PathLike, *, checksums: bool = False) -> Manifest:
             f"{directory}: no {FILE}, so no finished data: make it with `biomatrix data build`"
         )
     try:
-        tree = json.loads(path.read_bytes())
-        version = tree["schema_version"]
-    except (ValueError, TypeError, KeyError):
-        raise BadInput(f"{path}: cut short or no manifest: build the data again") from None
+        tree = read_json(path)
+    except BadInput as error:
+        raise BadInput(f"{error}: cut short or no manifest: build the data again") from None
+    version = tree.get("schema_version")
     if version != SCHEMA_VERSION:
         raise BadInput(
             f"{path}: schema_version {version!r}, this release reads {SCHEMA_VERSION}: "
@@ -169,8 +168,3 @@ def _difference(path: Path, digest: str | None) -> list[str]:
     if digest and sha256(path) != digest:
         return [f"{path} has another SHA-256 than in the manifest"]
     return []
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,6 +18,7 @@ from biomatrix_jax.config import RunConfig
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import sha256
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.tokens import Vocabulary
@@ -53,7 +54,7 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
         return done
     loader = open_data(config)
     vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
-    data_checksum = manifests.sha256(Path(config.data.path) / manifests.FILE)
+    data_checksum = sha256(Path(config.data.path) / manifests.FILE)
     mesh = make_mesh(config.mesh)
     step = make_step(config, mesh)
     if done:
@@ -61,7 +62,7 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
         check_data(store, done, data_checksum)
         state = restored(store, done, step)
     else:
-        state = initial(config, step, mesh)
+        state = initial(config, step, mesh, vocabulary)
 
     # Compile, once: the loop calls the compiled program, which takes nothing of another shape.
     parameters = sum(leaf.size for leaf in jax.tree.leaves(step.state.params))
@@ -145,12 +146,20 @@ def check_data(store: CheckpointStore, step: int, checksum: str) -> None:
         )
 
 
-def initial(config: RunConfig, step: Step, mesh: jax.sharding.Mesh) -> TrainState:
-    """Random weights by the run's seed, or those that `train.init_from` names."""
+def initial(
+    config: RunConfig, step: Step, mesh: jax.sharding.Mesh, vocabulary: Vocabulary
+) -> TrainState:
+    """Random weights by the run's seed, or those that `train.init_from` names.
+
+    Args:
+      vocabulary: of the data.
+    """
     if not config.train.init_from:
         return step.random(np.uint32(config.train.seed))
     from biomatrix_jax.convert.load import load
+    from biomatrix_jax.convert.source import open_source
 
+    check_tokens(Path(open_source(config.train.init_from).files), vocabulary)
     model = load(
         config.train.init_from, mesh=mesh, rules=config.rules, dtype=config.compute.param_dtype
     )
@@ -159,6 +168,24 @@ def initial(config: RunConfig, step: Step, mesh: jax.sharding.Mesh) -> TrainStat
     if wrong:
         raise BadInput(f"train.init_from: {config.train.init_from}: model.{'; model.'.join(wrong)}")
     return step.start(nnx.state(model, nnx.Param))
+
+
+def check_tokens(initial: Path, vocabulary: Vocabulary) -> None:
+    """Raises BadInput where an id has another meaning in the weights than in the data.
+
+    The data may have more tokens than the tokenizer that came with the weights. Where none came,
+    there is nothing to compare.
+    """
+    if not (initial / "tokenizer.json").is_file():
+        return
+    theirs = Vocabulary.from_pretrained(initial)
+    for i in filter(theirs.has, range(theirs.size)):
+        here = vocabulary.token(i) if vocabulary.has(i) else None
+        if here != theirs.token(i):
+            raise BadInput(
+                f"train.init_from: token {i} is {theirs.token(i)!r} in {initial}, but "
+                f"{here!r} in the data: build the data with a tokenizer that extends it"
+            )
 
 
 def restored(store: CheckpointStore, done: int, step: Step) -> TrainState:

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 import jax
 import numpy as np
 
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.tokens.segments import MODALITIES
 from biomatrix_jax.train.flops import Peak
@@ -141,11 +142,28 @@ def read(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a `metrics.jsonl`; [] where there is none.
 
     A last line without its end is what an interrupted write left, and counts as not written.
+
+    Raises:
+      BadInput: a line is not one of ours; names it.
     """
     if not path.is_file():
         return []
     complete, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in complete.splitlines()]
+    return [
+        _parse(line, f"{path}, line {number}")
+        for number, line in enumerate(complete.splitlines(), start=1)
+    ]
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+        content["step"]
+    except (ValueError, TypeError, KeyError):
+        raise BadInput(
+            f"{where}: not a step's metrics: remove the line, or the file to go on without"
+        ) from None
+    return content
 
 
 def cut(path: Path, last_step: int) -> None:

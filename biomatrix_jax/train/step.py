@@ -106,7 +106,8 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
         metrics = Metrics(
             loss=value,
             **counts,
-            grad_norm=optax.global_norm(gradients),
+            # In float32, as `make_optimizer` clips it, whatever the parameters are.
+            grad_norm=optax.global_norm(optax.tree.cast(gradients, jnp.float32)),
             learning_rate=schedule(state.step),
         )
         params = optax.apply_updates(state.params, updates)

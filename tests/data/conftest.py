@@ -8,6 +8,7 @@ import pytest
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, Packing, SourceEntry, VocabularyEntry
 from biomatrix_jax.data.rows import Row
+from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens.segments import MODALITIES
 from data_pipeline.shards import write_shards
 
@@ -53,7 +54,7 @@ def _data(directory, rows: dict[str, int], rows_per_shard: int = 4) -> Manifest:
         )
     (directory / "tokenizer").mkdir()
     (directory / "tokenizer" / "tokenizer.json").write_text("{}")
-    files = {"tokenizer.json": manifests.sha256(directory / "tokenizer" / "tokenizer.json")}
+    files = {"tokenizer.json": sha256(directory / "tokenizer" / "tokenizer.json")}
     manifest = Manifest(
         schema_version=manifests.SCHEMA_VERSION,
         row_length=ROW_LENGTH,

@@ -35,18 +35,25 @@ def test_no_manifest_is_no_data(tmp_path):
 def test_a_manifest_cut_short(data):
     path = data / manifests.FILE
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(BadInput, match=r"manifest\.json: cut short"):
+    with pytest.raises(BadInput, match=r"manifest\.json: not JSON: .*: cut short or no manifest"):
         manifests.read(data)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", "{}", "null"])
+def test_a_manifest_with_a_key_twice(data):
+    path = data / manifests.FILE
+    path.write_text('{"row_length": 8,' + path.read_text()[1:])
+    with pytest.raises(BadInput, match="key 'row_length' is there 2 times"):
+        manifests.read(data)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000])
 def test_json_that_is_no_manifest(data, text):
     (data / manifests.FILE).write_text(text)
     with pytest.raises(BadInput, match="no manifest"):
         manifests.read(data)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1"])
+@pytest.mark.parametrize("version", [0, 2, "1", None])
 def test_an_unsupported_schema(data, version):
     spoil(data, lambda tree: tree.update(schema_version=version, rows="of the future"))
     with pytest.raises(BadInput, match=rf"schema_version {version!r}, this release reads 1"):

@@ -296,6 +296,15 @@ def test_what_is_there_stays_unless_it_may_be_overwritten(recipe, tmp_path):
     assert manifests.read(tmp_path / "out").row_length == 256
 
 
+def test_a_source_that_gives_nothing_says_why(recipe, tmp_path):
+    (tmp_path / "lone.jsonl").write_text('{"id": "surrogate", "text": "a\\ud800"}\n')
+    lone = SourceRecipe("lone", "text", path=str(tmp_path / "lone.jsonl"))
+    why = r"source lone: nothing to pack .*1 dropped: no segment can hold it \(first surrogate"
+    with pytest.raises(BadInput, match=why):
+        build(dataclasses.replace(recipe, sources=(lone,)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_progress_tells_every_record(recipe, tmp_path):
     told = []
     build(recipe, tmp_path / "out", progress=lambda source, records: told.append((source, records)))

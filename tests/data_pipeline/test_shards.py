@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from biomatrix_jax.data.manifest import sha256
 from biomatrix_jax.data.rows import Row, decode_row, encode_row
+from biomatrix_jax.files import sha256
 from data_pipeline.shards import ROWS_PER_SHARD, write_shards
 
 

@@ -17,7 +17,8 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.data.manifest import Manifest, Packing, SourceEntry, VocabularyEntry
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.tokens import MODALITIES, Vocabulary, base_tokenizer_path
+from biomatrix_jax.files import sha256
+from biomatrix_jax.tokens import MODALITIES, Vocabulary, base_tokenizer_path, extend_tokenizer
 from biomatrix_jax.train import metrics
 from biomatrix_jax.train.loop import train
 from data_pipeline.shards import write_shards
@@ -279,6 +280,24 @@ def test_a_run_starts_from_the_weights_of_another(whole, run_config, tmp_path):
     start = differ(run_config, "train", init_from=str(before), steps=1, seed=2**32 - 1)
     train(start, tmp_path / "run", display=io.StringIO())
     assert losses(tmp_path / "run")[1] < losses(whole[0])[1] - 0.5
+    extend_tokenizer(
+        base_tokenizer_path(),
+        tmp_path / "extended",
+        selfies=["[C]"],
+        molecule_tokens=[],
+        protein_codes=0,
+    )
+    carried = shutil.copytree(whole[0], tmp_path / "other tokens") / "checkpoints"
+    head = json.loads((carried / "model.json").read_text())
+    shutil.copy(tmp_path / "extended" / "tokenizer.json", carried / "hf")
+    head["carried"]["tokenizer.json"] = sha256(carried / "hf" / "tokenizer.json")
+    (carried / "model.json").write_text(json.dumps(head))
+    with pytest.raises(BadInput, match=r"token 2307 is '.*' in .*hf, but None in the data"):
+        train(
+            differ(start, "train", init_from=str(carried)),
+            tmp_path / "other",
+            display=io.StringIO(),
+        )
     larger = differ(start, "model", vocab_size=2336)
     with pytest.raises(BadInput, match=r"model.vocab_size is 2320 there, 2336 here"):
         train(larger, tmp_path / "other", display=io.StringIO())

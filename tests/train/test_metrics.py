@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.train.flops import Peak
 from biomatrix_jax.train.metrics import FILE, TENSORBOARD, Progress, Recorder, cut, read
 from biomatrix_jax.train.step import Metrics
@@ -71,6 +72,16 @@ def test_cut_needs_no_file_and_read_neither(tmp_path):
     cut(tmp_path / FILE, 3)
     assert read(tmp_path / FILE) == []
     assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("damaged", ["garbage", "[1]", "{}", "3"])
+def test_a_damaged_line_is_named_and_the_file_kept(tmp_path, damaged):
+    path = tmp_path / FILE
+    path.write_text(f'{{"step": 1}}\n{damaged}\n{{"step": 3}}\n')
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match=r"metrics\.jsonl, line 2: not a step's metrics"):
+        cut(path, 3)
+    assert path.read_bytes() == before
 
 
 def test_events_reach_tensorboard(tmp_path):

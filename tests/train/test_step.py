@@ -161,6 +161,14 @@ def test_the_loss_falls_on_a_batch_seen_again(alone):
     assert first.loss == pytest.approx(np.log(96), abs=0.05)  # near uniform at the start
 
 
+def test_metrics_are_float32_for_bfloat16_parameters(config):
+    compute = dataclasses.replace(config.compute, param_dtype="bfloat16")
+    step = small_step(dataclasses.replace(config, compute=compute))
+    _, metrics = jax.eval_shape(step.train, step.state, step.batch)
+    floats = (metrics.loss, metrics.modality_loss, metrics.grad_norm, metrics.learning_rate)
+    assert {x.dtype for x in floats} == {jnp.dtype("float32")}
+
+
 def test_the_state_is_donated(one_device, start, batch):
     step, train = one_device
     state = on_mesh(step, start)
