@@ -30,8 +30,10 @@ def choose(
         # The maximum goes first: then even the smallest temperature divides without overflow.
         shifted = logits_bv - jnp.max(logits_bv, axis=-1, keepdims=True)
         tempered = shifted / temperature
+        # A p that counts as 0 in float32 would be reached by no token at all.
+        p = jnp.maximum(top_p, jnp.finfo(jnp.float32).tiny)
         # By its limit p keeps everything; a float32 running sum may reach 1 before the last token.
-        kept = jax.lax.cond(top_p < 1, lambda: nucleus(tempered, top_p), lambda: tempered)
+        kept = jax.lax.cond(p < 1, lambda: nucleus(tempered, p), lambda: tempered)
         return jax.vmap(jax.random.categorical)(keys_b, kept).astype(jnp.int32)
 
     def greedy():
@@ -50,7 +52,7 @@ def nucleus(logits_bv: jax.Array, top_p: jax.Array) -> jax.Array:
 
     Args:
       logits_bv: float32 [B, V].
-      top_p: float32 [], in (0, 1).
+      top_p: float32 [], in (0, 1), not denormal.
     """
     probabilities = jax.nn.softmax(logits_bv, axis=-1)
     # Floats that are not negative have the order of their bits, so that 30 halvings of the integers

@@ -122,7 +122,8 @@ def run(
       Each generation's text, or its JSON object on one line.
 
     Raises:
-      BadInput: not exactly one of `prompt` and `start`, or as `generate`.
+      BadInput: not exactly one of `prompt` and `start`, weights that give no finite logits, or as
+        `generate`.
     """
     from tqdm import tqdm
 
@@ -135,16 +136,19 @@ def run(
     one = prompt if start is None else Start(start)
     _encode(vocabulary, one)  # a bad prompt is known before the weights are read
     with tqdm(total=count, unit="row", disable=None, leave=False) as bar:
-        generations = generate(
-            load(checkpoint),
-            vocabulary,
-            [one] * count,
-            max_new_tokens=max_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            on_rows=bar.update,
-        )
+        try:
+            generations = generate(
+                load(checkpoint),
+                vocabulary,
+                [one] * count,
+                max_new_tokens=max_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                seed=seed,
+                on_rows=bar.update,
+            )
+        except FloatingPointError as error:
+            raise BadInput(f"{checkpoint}: {error}: use an earlier step or another model") from None
     for generation in generations:
         yield generation.to_json() if as_json else generation.text
 

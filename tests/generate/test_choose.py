@@ -107,6 +107,11 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_p(logits, p):
     assert kept_tokens(logits, p) == smallest_nucleus(probabilities, p)
 
 
+@pytest.mark.parametrize("p", [1e-50, 1e-45, 1e-39, 1e-38, 1e-30])
+def test_the_least_p_draws_the_most_probable(p):
+    assert frequencies([0.0, 1.0, 3.0, 2.0], 1.0, p)[2] == 1.0
+
+
 def test_a_row_draws_by_its_own_key():
     logits = jnp.zeros((3, 1000))
     keys = jax.random.split(jax.random.key(1), 3)

@@ -174,6 +174,15 @@ def test_run_wants_one_prompt(checkpoint):
             list(module.run(checkpoint, **OPTIONS | given))
 
 
+def test_run_says_which_model_gives_no_numbers(checkpoint, monkeypatch):
+    def diverged(*args, **options):
+        raise FloatingPointError("the model's logits are not finite")
+
+    monkeypatch.setattr(module, "sample", diverged)
+    with pytest.raises(BadInput, match=f"{checkpoint}: the model's logits are not finite"):
+        list(module.run(checkpoint, **OPTIONS | {"start": "selfies"}))
+
+
 def test_run_refuses_a_bad_modality_before_it_reads_the_weights(checkpoint, monkeypatch):
     monkeypatch.setattr("biomatrix_jax.convert.load.load", None)
     with pytest.raises(BadInput, match="'proteins' segments have no control tokens"):
