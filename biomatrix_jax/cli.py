@@ -73,7 +73,13 @@ def data_build(recipe, overrides, out, overwrite):
 
 @data.command("inspect")
 @click.argument("directory", type=_path)
-@click.option("--rows", default=2, show_default=True, help="Rows of each source to show decoded.")
+@click.option(
+    "--rows",
+    default=2,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Rows of each source to show decoded.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Statistics as JSON.")
 def data_inspect(directory, rows, as_json):
     """What is in the shards of DIRECTORY: checked, counted and decoded."""

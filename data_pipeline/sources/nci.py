@@ -39,6 +39,8 @@ class Options(Limited):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BadInput(f"{name} must be at least {least}, not {value}")
+        if self.seed >= 2**31:
+            raise BadInput(f"seed must be below 2147483648, as RDKit wants it, not {self.seed}")
 
 
 def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:

@@ -41,7 +41,7 @@ def _record(line: bytes, where: str) -> TextRecord:
         entry = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
         raise BadInput("not UTF-8") from None
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         raise BadInput("not JSON") from None
     if not isinstance(entry, dict):
         raise BadInput("not a JSON object")

@@ -120,6 +120,7 @@ def test_text_lines_are_records_or_are_counted(tmp_path):
         b'{"id": 3, "text": "number as id"}',
         b'{"text": null}',
         b'["text"]',
+        b"[" * 100_000,
         b'{"text": " \\n"}',
         b'{"text": "\xff"}',
     ]
@@ -131,12 +132,12 @@ def test_text_lines_are_records_or_are_counted(tmp_path):
         TextRecord("corpus.jsonl:3", "", "second"),
     ]
     assert tally.balanced
-    assert tally.records_in == 8
+    assert tally.records_in == 9
     assert tally.dropped == {
-        "not JSON": 1,
+        "not JSON": 2,
         "id, title or text is not a string": 2,
         "not a JSON object": 1,
         "empty text": 1,
         "not UTF-8": 1,
     }
-    assert tally.first["not UTF-8"] == "corpus.jsonl:9"
+    assert tally.first["not UTF-8"] == "corpus.jsonl:10"

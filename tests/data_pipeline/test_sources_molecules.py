@@ -86,6 +86,13 @@ def test_nci_options_out_of_range(option, value):
         nci.Options(**{option: value})
 
 
+def test_nci_takes_every_seed_that_rdkit_takes_and_no_other():
+    mol = conformers.with_conformer(Chem.MolFromSmiles("CC"), nci.Options(seed=2**31 - 1).seed)
+    assert mol.GetNumConformers() == 1
+    with pytest.raises(BadInput, match="seed must be below 2147483648"):
+        nci.Options(seed=2**31)
+
+
 def test_a_conformer_settles_open_stereo_and_the_labels_say_how():
     mol = conformers.with_conformer(Chem.MolFromSmiles(ALANINE), seed=3)
     smiles = conformers.smiles_of(mol)
