@@ -92,10 +92,14 @@ def _check(out: Path, overwrite: bool) -> None:
 
 
 def _clear(out: Path) -> None:
-    if out.exists():
-        (out / MARK).unlink(missing_ok=True)
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    """Makes `out` an empty directory. One that is there stays itself: it may be a link, or "."."""
+    out.mkdir(parents=True, exist_ok=True)
+    # The mark goes last: what an interrupted clearing leaves can be cleared again.
+    for path in sorted(out.iterdir(), key=lambda path: path.name == MARK):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _mark(out: Path, content: dict) -> None:

@@ -4,6 +4,8 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,19 +138,22 @@ def build_data(out: Path, stage: Stage) -> Manifest:
     from data_pipeline import recipe as recipes
     from data_pipeline.build import build_from_file
 
-    recipe = recipes.load(
-        "quickstart",
-        [f"tokenizer={out / 'tokenizer'}", f"molecule_tokenizer={out / 'molecule_tokenizer'}"],
-    )
+    recipe = recipes.load("quickstart")
     sources = tuple(
         dataclasses.replace(source, path=str(out / "molecules.sdf.gz"))
         if source.reader == "sdf"
         else source
         for source in recipe.sources
     )
+    recipe = dataclasses.replace(
+        recipe,
+        tokenizer=str(out / "tokenizer"),
+        molecule_tokenizer=str(out / "molecule_tokenizer"),
+        sources=sources,
+    )
     with atomic_file(out / "recipe.yaml", "w") as file:
-        file.write(config.dump(dataclasses.replace(recipe, sources=sources)))
-    stage.command = f"biomatrix data build {out / 'recipe.yaml'} --out {out / 'data'}"
+        file.write(config.dump(recipe))
+    stage.command = _command("data", "build", out / "recipe.yaml", "--out", out / "data")
     manifest = build_from_file(out / "recipe.yaml", out / "data", [])
     stage.outcome = (
         f"{manifest.rows:,} rows of {manifest.row_length} tokens, {manifest.fill:.1%} filled, from "
@@ -162,16 +167,17 @@ def train_model(
 ) -> list[dict]:
     """The smoke configuration, trained; returns what it measured at each step."""
     from biomatrix_jax.train.loop import train
+    from biomatrix_jax.train.metrics import FILE, read
 
     rows = -(-vocabulary.size // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
-    overrides = [f"model.vocab_size={rows}", f"data.path={out / 'data'}", *size.overrides]
+    overrides = [f"model.vocab_size={rows}", _override("data.path", out / "data")]
+    overrides += size.overrides
     run = config.load("smoke", overrides)
-    stage.command = (
-        f"biomatrix train smoke {' '.join(overrides)} --out {out / 'run'} --cpu-devices {devices}"
+    stage.command = _command(
+        "train", "smoke", *overrides, "--out", out / "run", "--cpu-devices", devices
     )
     train(run, out / "run")
-    lines = (out / "run" / "metrics.jsonl").read_text().splitlines()
-    metrics = [json.loads(line) for line in lines]
+    metrics = read(out / "run" / FILE)
     first, last = metrics[0]["loss"], np.mean([line["loss"] for line in metrics[-10:]])
     stage.outcome = f"loss {first:.2f} -> {last:.2f} in {len(metrics)} steps"
     if not last < first:
@@ -184,7 +190,7 @@ def export(run: Path, hf: Path, stage: Stage) -> None:
     from biomatrix_jax.convert.exporter import to_hf
     from biomatrix_jax.convert.verify import verify
 
-    stage.command = f"biomatrix convert to-hf {run} {hf}"
+    stage.command = _command("convert", "to-hf", run, hf)
     to_hf(run, hf)
     report = verify(run, hf)
     if not report.equal:
@@ -243,9 +249,9 @@ def generate_samples(
     with atomic_file(path, "w") as file:
         file.writelines(one.to_json() + "\n" for one in everything)
     count, most = size.segments["selfies"]
-    stage.command = (
-        f"biomatrix generate {hf} --start selfies --count {count} --temperature {TEMPERATURE} "
-        f"--top-p {TOP_P} --max-tokens {most} --json"
+    settings = ("--temperature", TEMPERATURE, "--top-p", TOP_P, "--max-tokens", most)
+    stage.command = _command(
+        "generate", hf, "--start", "selfies", "--count", count, *settings, "--json"
     )
     clean = sum(not one.problems for one in everything)
     stage.outcome = f"{clean} of {len(everything)} parse without a problem"
@@ -293,3 +299,15 @@ def write_report(
         "loss": {"first": metrics[0]["loss"], "last": metrics[-1]["loss"]},
         "molecules": {modality: dataclasses.asdict(one.tally) for modality, one in judged.items()},
     }
+
+
+def _command(*words) -> str:
+    """A command line of ours, to be copied into a shell."""
+    return shlex.join(["biomatrix", *map(str, words)])
+
+
+def _override(key: str, path: Path) -> str:
+    """`key=path`, quoted where the path has characters that mean something in YAML."""
+    text = str(path)
+    plain = re.fullmatch(r"[\w./-]+", text)
+    return f"{key}={text if plain else json.dumps(text, ensure_ascii=False)}"

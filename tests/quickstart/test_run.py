@@ -1,12 +1,14 @@
 """The main job, whole but tiny: every stage on real input, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import biomatrix_jax as bm
 from biomatrix_jax.convert.verify import verify
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.quickstart import run
 from biomatrix_jax.quickstart.run import quickstart
 from biomatrix_jax.quickstart.stages import FULL, Size
 from biomatrix_jax.train import metrics
@@ -32,7 +34,7 @@ TINY = Size(
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    out = tmp_path_factory.mktemp("quickstart") / "out"
+    out = tmp_path_factory.mktemp("quickstart") / "a: out"  # which YAML and shells read differently
     return out, quickstart(out, size=TINY)
 
 
@@ -80,6 +82,22 @@ def test_what_is_no_quickstart_is_never_replaced(tmp_path, overwrite):
     with pytest.raises(BadInput, match="is no quickstart"):
         quickstart(tmp_path, overwrite=overwrite, size=TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("place", [".", "link"])
+def test_an_earlier_quickstart_is_cleared_where_it_is(tmp_path, monkeypatch, place):
+    """Also where the directory itself cannot be removed."""
+    earlier, elsewhere = tmp_path / "earlier", tmp_path / "elsewhere"
+    (earlier / "run").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine")
+    (earlier / run.MARK).write_text("{}")
+    (earlier / "shortcut").symlink_to(elsewhere)
+    (tmp_path / "link").symlink_to(earlier)
+    monkeypatch.chdir(earlier if place == "." else tmp_path)
+    run._clear(Path(place))
+    assert list(earlier.iterdir()) == []
+    assert (elsewhere / "mine").read_text() == "mine"
 
 
 @pytest.mark.slow
