@@ -71,9 +71,10 @@ class CheckpointStore:
           made: how the weights come to be, kept in `model.json`.
 
         Raises:
-          BadInput: `directory` exists and is not empty.
+          BadInput: `directory` exists and is not empty, or `check_place` refuses it.
         """
         directory = _absolute(directory)
+        check_place(directory)
         check_absent(directory)  # in every process, so that none waits for one that gave up
         _barrier("checkpoint absent")
         if jax.process_index() == 0:
@@ -261,6 +262,16 @@ class CheckpointStore:
         args = ocp.args.PyTreeRestore(wanted, restore_args=restore_args, partial_restore=True)
         with _explained(path):
             return ocp.PyTreeCheckpointHandler().restore(path, args=args)
+
+
+def check_place(directory: str | os.PathLike) -> None:
+    """Raises BadInput for a path with wildcards in it: Orbax takes them for a pattern when it ends
+    a save, and what it saved there could never be read."""
+    if found := sorted(set("[]*") & set(str(_absolute(directory)))):
+        raise BadInput(
+            f"{directory}: checkpoints cannot lie under a path with {' '.join(found)} in its name: "
+            "choose another place"
+        )
 
 
 def locate(path: str | os.PathLike) -> tuple[Path, int]:

@@ -96,10 +96,12 @@ def cut(document: Document, row_length: int) -> list[Document]:
     tokens, modality, ends = document
     parts, start = [], 0
     while len(tokens) - start > row_length:
-        last = bisect_left(ends, start + row_length + 1) - 1  # the last end that still fits
+        # Two tokens stay for the rest where they can: a document's only token is never predicted.
+        most = max(min(row_length, len(tokens) - start - 2), row_length // 2 + 1)
+        last = bisect_left(ends, start + most + 1) - 1  # the last end that still fits
         stop = ends[last] if last >= 0 else 0
         if stop <= start + row_length // 2:
-            stop = start + row_length
+            stop = start + most
         parts.append(Document(tokens[start:stop], modality[start:stop]))
         start = stop
     parts.append(Document(tokens[start:], modality[start:]))

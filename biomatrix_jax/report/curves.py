@@ -43,10 +43,11 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 def short(value: float) -> str:
     """A number as an axis shows it: 0.25, 1,200, 45k, 1.5M, 2e-04."""
+    rounded = float(f"{value:.4g}")
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size:
+        if abs(rounded) >= size:
             scale = 1e3 if letter == "k" else size
-            return f"{value / scale:,.4g}{letter}"
+            return f"{rounded / scale:,.4g}{letter}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     if value and abs(value) < 1e-3:

@@ -3,9 +3,11 @@
 
 def count(n: float) -> str:
     """1,234; 57.3 k; 1.23 M; 4.1 G."""
+    # Rounded first, so that 999,600 is 1 M and not 1e+03 k.
+    rounded = float(f"{n:.3g}") if n >= 1e4 else n
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if n >= size:
-            return f"{n / (1e3 if unit == 'k' else size):.3g} {unit}"
+        if rounded >= size:
+            return f"{rounded / (1e3 if unit == 'k' else size):.3g} {unit}"
     return f"{n:,.0f}"
 
 

@@ -25,7 +25,7 @@ from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.train import run
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
 from biomatrix_jax.train.metrics import FILE, Recorder, read
-from biomatrix_jax.train.step import BATCH, Step, TrainState, make_step
+from biomatrix_jax.train.step import BATCH, Metrics, Step, TrainState, make_step
 
 
 def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int:
@@ -95,11 +95,11 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
             done += 1
             last = done == steps or stop.is_set()
             if pending:
-                recorder.write(*pending)
+                record(recorder, store, *pending)
             pending = done, metrics
             if last or done % config.train.checkpoint_every == 0:
                 # Lines first: a checkpoint never knows of steps that the metrics do not.
-                recorder.write(*pending)
+                record(recorder, store, *pending)
                 pending = None
                 store.save(
                     done,
@@ -112,6 +112,18 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     if done < steps:
         print(f"stopped and saved after step {done}: start again to resume", file=display)
     return done
+
+
+def record(recorder: Recorder, store: CheckpointStore, step: int, metrics: Metrics) -> None:
+    """Writes a step down; ends the run where it diverged, before a checkpoint holds that."""
+    recorder.write(step, metrics)
+    if not (np.isfinite(metrics.loss) and np.isfinite(metrics.grad_norm)):
+        good = store.latest()
+        raise BadInput(
+            f"the loss or its gradient is not finite at step {step}: the run diverged; "
+            + (f"step {good} is its last good checkpoint" if good else "it has no checkpoint yet")
+            + f" in {store.directory}. Lower optimizer.peak_learning_rate in a new run"
+        )
 
 
 def open_data(config: RunConfig) -> Loader:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from biomatrix_jax.checkpoint import CheckpointStore
+from biomatrix_jax.checkpoint import CheckpointStore, check_place
 from biomatrix_jax.config import RunConfig, dump, load
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
@@ -41,8 +41,10 @@ def find_store(out: Path, config: RunConfig) -> CheckpointStore | None:
     """The checkpoints of the run in `out`; None where there is no run, or it saved none yet.
 
     Raises:
-      BadInput: `out` holds something else, or a run of another meaning; lists the differences.
+      BadInput: `out` holds something else, or a run of another meaning; lists the differences. Or
+        no checkpoint can lie there.
     """
+    check_place(out / CHECKPOINTS)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / CONFIG).is_file():

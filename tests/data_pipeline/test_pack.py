@@ -125,6 +125,11 @@ def test_where_a_long_document_is_cut(ends, parts):
     assert [len(p.tokens) for p in cut(document(25)._replace(segment_ends=ends), 10)] == parts
 
 
+def test_no_part_is_a_single_token_which_would_never_be_predicted():
+    assert [len(p.tokens) for p in cut(document(11)._replace(segment_ends=[10]), 10)] == [9, 2]
+    assert [len(p.tokens) for p in cut(document(11)._replace(segment_ends=[7, 10]), 10)] == [7, 4]
+
+
 def test_a_document_that_fits_is_not_cut():
     whole = document(10)._replace(segment_ends=[6])
     (part,) = cut(whole, 10)

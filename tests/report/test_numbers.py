@@ -6,6 +6,8 @@ from biomatrix_jax.report.numbers import count, duration, percent
 @pytest.mark.parametrize(
     ("n", "text"),
     [
+        (999_600, "1 M"),
+        (999_999_999, "1 G"),
         (0, "0"),
         (950.4, "950"),
         (9999, "9,999"),

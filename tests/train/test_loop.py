@@ -252,6 +252,22 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["run[1]", "run*"])
+def test_a_place_whose_checkpoints_could_not_be_read_is_refused(run_config, tmp_path, name):
+    with pytest.raises(BadInput, match="checkpoints cannot lie under a path with"):
+        train(run_config, tmp_path / name, display=io.StringIO())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_diverged_run_ends_before_a_checkpoint_holds_it(run_config, tmp_path):
+    wild = differ(run_config, "optimizer", peak_learning_rate=1e30, warmup_steps=5)
+    with pytest.raises(
+        BadInput, match=r"is not finite at step [23]: the run diverged; it has no ch"
+    ):
+        train(wild, tmp_path / "run", display=io.StringIO())
+    assert CheckpointStore.open(tmp_path / "run" / "checkpoints").steps() == []
+
+
 def test_a_directory_that_is_no_run_is_left_alone(run_config, tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(BadInput, match="is not a run"):
