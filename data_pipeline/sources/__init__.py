@@ -45,5 +45,6 @@ def read(name: str, path: str | None, options: Any, tally: Tally) -> Iterator[Re
     """
     module = reader(name)
     yield from module.read(path, module.Options() if options is None else options, tally)
+    assert tally.balanced, f"the reader {name} lost count: {tally}"
     if not tally.records_out:
         raise BadInput(f"{path or name}: no usable record ({tally})")

@@ -33,6 +33,13 @@ class Limits:
     max_missing: float = 0.2  # share of residues that were not observed whole
     max_missing_run: int = 15
 
+    def __post_init__(self):
+        if self.max_residues < 1 or self.max_missing_run < 0 or not 0 <= self.max_missing <= 1:
+            raise BadInput(
+                "max_residues must be at least 1, max_missing_run at least 0 and max_missing from "
+                f"0 to 1, not {self.max_residues}, {self.max_missing_run}, {self.max_missing}"
+            )
+
 
 def read_chain(chain: "Chain", limits: Limits) -> tuple[str, np.ndarray]:
     """The residues of a Biopython chain, without HETATM groups (water, ligands, selenomethionine).

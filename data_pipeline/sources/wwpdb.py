@@ -27,6 +27,10 @@ _FORMATS = {".pdb": "pdb", ".ent": "pdb", ".cif": "mmcif", ".mmcif": "mmcif"}
 class Options(Limits, Limited):
     """Which files to read (`limit` counts files), and which chains are usable."""
 
+    def __post_init__(self):
+        Limits.__post_init__(self)
+        Limited.__post_init__(self)
+
 
 def read(path: str | None, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     """One record per chain of each entry's first model, called `<entry>_<chain>`.

@@ -301,3 +301,17 @@ def test_parsing_equals_the_reference(shared_reference, in_the_box, record, file
     """The published wrapper's own parsing of five chains, three of them with gaps."""
     with np.load(shared_reference / "gcp_vqvae" / file) as arrays:
         np.testing.assert_array_equal(in_the_box[record].backbone, arrays[array])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"max_residues": 0}, "max_residues must be at least 1"),
+        ({"max_missing": -1}, "max_missing from 0 to 1"),
+        ({"max_missing": 1.5}, "max_missing from 0 to 1"),
+        ({"limit": 0}, "limit must be at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(wrong, message):
+    with pytest.raises(BadInput, match=message):
+        wwpdb.Options(**wrong)
