@@ -1,6 +1,7 @@
 """What the quickstart did: stages with their times, told while they run and kept for the report."""
 
 import contextlib
+import os
 import platform
 import sys
 import time
@@ -56,9 +57,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
 
 
+def cores() -> int:
+    """Those this process may use, where the system tells; else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def machine() -> str:
     """One line: processor architecture, cores this process may use, system."""
-    import os
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.machine()}, {cores} CPU cores, {platform.system()} {platform.release()}"
+    system = f"{platform.system()} {platform.release()}"
+    return f"{platform.machine()}, {cores()} CPU cores, {system}"

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import json
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from biomatrix_jax import config
 from biomatrix_jax.data.manifest import Manifest
 from biomatrix_jax.files import atomic_file
-from biomatrix_jax.quickstart.journal import Journal, Stage, machine, versions
+from biomatrix_jax.quickstart.journal import Journal, Stage, cores, machine, versions
 from biomatrix_jax.tokens import (
     Molecule3D,
     Selfies,
@@ -77,9 +76,7 @@ def make_conformers(path: Path, size: Size, stage: Stage) -> list[MoleculeRecord
     from data_pipeline.sources.tally import Tally
 
     tally = Tally()
-    options = nci.Options(
-        limit=size.molecules, max_heavy_atoms=MAX_HEAVY_ATOMS, workers=len(os.sched_getaffinity(0))
-    )
+    options = nci.Options(limit=size.molecules, max_heavy_atoms=MAX_HEAVY_ATOMS, workers=cores())
     molecules = list(read("nci", None, options, tally))
     sdf.write(path, molecules)
     stage.outcome = f"{tally}"
