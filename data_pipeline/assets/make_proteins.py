@@ -115,10 +115,6 @@ def _date(iso: str) -> str:
     return f"{date.fromisoformat(iso):%d-%b-%y}".upper() if iso else ""
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the packages are unpacked")

@@ -24,8 +24,8 @@ from biomatrix_jax.structure.molecule.errors import (
     TooFewAtoms,
     UnusableMolecule,
 )
+from biomatrix_jax.tokens.families import NO_CODE, molecule_token
 
-NO_CODE = -1
 MIN_ATOMS = 5  # The published encoder looks at four neighbours of every atom.
 
 _NONMETALS = frozenset({5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 85})
@@ -74,7 +74,7 @@ def join(line: Line, codes: np.ndarray) -> str:
     per_token = np.full(len(line.tokens), NO_CODE)
     per_token[line.places_atom] = codes
     pairs = zip(line.tokens, per_token.tolist(), strict=True)
-    return "".join(f"{token[:-1]} {code}]" for token, code in pairs)
+    return "".join(molecule_token(symbol, code) for symbol, code in pairs)
 
 
 def split(struct_selfies: str) -> tuple[tuple[str, ...], np.ndarray]:
