@@ -57,10 +57,12 @@ def to_hf(
     return source.notes
 
 
-def _file_tensors(source: CheckpointSource, dtypes: dict[str, np.dtype]) -> Iterator[np.ndarray]:
+def _file_tensors(
+    source: CheckpointSource, dtypes: dict[str, np.dtype]
+) -> Iterator[list[np.ndarray]]:
     for path, array in zip(dtypes, source.parameters(list(dtypes)), strict=True):
         for name, part in rules.split(source.config, path, array):
-            yield cast(part, dtypes[path], name)
+            yield [cast(part, dtypes[path], name)]
 
 
 def _settings(source: CheckpointSource, dtype: str) -> dict[str, bytes]:

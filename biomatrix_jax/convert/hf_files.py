@@ -11,7 +11,7 @@ import numpy as np
 
 from biomatrix_jax.convert import safetensors_file
 from biomatrix_jax.convert.rules import some
-from biomatrix_jax.convert.safetensors_file import Spec, Stored
+from biomatrix_jax.convert.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import read_json
 
@@ -47,20 +47,21 @@ def find_tensors(directory: str | os.PathLike) -> list[Stored]:
 def write_tensors(
     directory: Path,
     specs: Sequence[Spec],
-    arrays: Iterable[np.ndarray],
+    parts: Iterable[Iterable[np.ndarray]],
     shard_bytes: int,
 ) -> None:
     """Writes weights into `directory`, one file or several with an index.
 
     Args:
       specs: all tensors, widest dtypes first.
-      arrays: the tensors in the same order, possibly made only when asked for.
+      parts: for each of them, in the same order, arrays that follow each other in the tensor's C
+        order, possibly made only when asked for.
       shard_bytes: no file holds more, unless a single tensor does.
     """
     shards = plan_shards(specs, shard_bytes)
     total = len(shards)
     names = [f"model-{i:05}-of-{total:05}.safetensors" for i in range(1, total + 1)]
-    stream = iter(arrays)
+    stream = iter(parts)
     for name, shard in zip(names if total > 1 else [SINGLE], shards, strict=True):
         safetensors_file.write(directory / name, shard, itertools.islice(stream, len(shard)))
     if total > 1:

@@ -7,17 +7,16 @@ strings under `__metadata__`; then the data, without holes. Read here rather tha
 that every error names file and tensor, and so that no reader needs more than one tensor in memory.
 """
 
-import dataclasses
 import json
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
 
+from biomatrix_jax.convert.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import parse_json
 
@@ -28,34 +27,6 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 LONGEST_HEADER = 100_000_000  # bytes; the library's own limit
-
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    """A tensor without its values."""
-
-    name: str
-    dtype: np.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-@dataclasses.dataclass(frozen=True)
-class Stored(Spec):
-    """A tensor in a file."""
-
-    file: Path
-    offset: int  # bytes from the start of the file
-
-    def read(self) -> np.ndarray:
-        """The tensor, mapped from the file and read only; its pages go when the array does."""
-        if not self.nbytes:
-            return np.empty(self.shape, self.dtype)
-        raw = np.memmap(self.file, np.uint8, "r", self.offset, (self.nbytes,))
-        return raw.view(self.dtype).reshape(self.shape)
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Stored]:
@@ -82,13 +53,14 @@ def read_header(path: str | os.PathLike) -> dict[str, Stored]:
     return stored
 
 
-def write(path: Path, specs: Sequence[Spec], arrays: Iterable[np.ndarray]) -> None:
-    """Writes a file tensor by tensor.
+def write(path: Path, specs: Sequence[Spec], parts: Iterable[Iterable[np.ndarray]]) -> None:
+    """Writes a file piece by piece.
 
     Args:
       specs: what will be written, widest dtypes first: readers that view the data in place need
         every tensor aligned to its own elements.
-      arrays: the tensors in the same order, possibly made only when asked for.
+      parts: for each of them, in the same order, arrays that follow each other in the tensor's C
+        order, possibly made only when asked for.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers refuses without
     begin = 0
@@ -104,12 +76,21 @@ def write(path: Path, specs: Sequence[Spec], arrays: Iterable[np.ndarray]) -> No
     text += b" " * (-len(text) % 8)  # so that the data is aligned
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for spec, array in zip(specs, arrays, strict=True):
-            if (array.dtype, array.shape) != (spec.dtype, spec.shape):
-                raise ValueError(f"{spec}: got {array.dtype} {array.shape}")
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        for spec, pieces in zip(specs, parts, strict=True):
+            _write_tensor(file, spec, pieces)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _write_tensor(file: IO[bytes], spec: Spec, pieces: Iterable[np.ndarray]) -> None:
+    written = 0
+    for piece in pieces:
+        if piece.dtype != spec.dtype:
+            raise ValueError(f"{spec}: got a piece of {piece.dtype}")
+        file.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
+        written += piece.nbytes
+    if written != spec.nbytes:
+        raise ValueError(f"{spec}: got {written} bytes of {spec.nbytes}")
 
 
 def _parse(path: Path, text: bytes, start: int) -> dict[str, Stored]:

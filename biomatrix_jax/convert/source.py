@@ -14,7 +14,8 @@ import numpy as np
 from biomatrix_jax import checkpoint
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.convert import hf_config, hf_files, rules
-from biomatrix_jax.convert.safetensors_file import CODES, Spec
+from biomatrix_jax.convert.safetensors_file import CODES
+from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import read_json
 from biomatrix_jax.tokens import tokenizer_files

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.convert import hf_files
-from biomatrix_jax.convert.safetensors_file import Spec
+from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf
 
@@ -28,7 +28,7 @@ def test_finds_every_tensor(tmp_path, weights, shards):
 @pytest.mark.parametrize("limit", [10**9, 5000, 1])
 def test_written_files_hold_everything_and_the_index_says_where(tmp_path, weights, limit):
     specs = [Spec(name, a.dtype, a.shape) for name, a in weights.items()]
-    hf_files.write_tensors(tmp_path, specs, weights.values(), limit)
+    hf_files.write_tensors(tmp_path, specs, ([array] for array in weights.values()), limit)
     hf.assert_same_bits(hf.read_weights(tmp_path), weights)
     assert len(hf_files.find_tensors(tmp_path)) == len(weights)
     files = sorted(path.name for path in tmp_path.iterdir())

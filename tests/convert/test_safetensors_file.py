@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from biomatrix_jax.convert.safetensors_file import Spec, read_header, write
+from biomatrix_jax.convert.safetensors_file import read_header, write
+from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.errors import BadInput
 
 TENSORS = {
@@ -44,7 +45,7 @@ def test_reads_what_the_library_writes(tmp_path):
 def test_writes_what_the_library_reads(tmp_path):
     order = sorted(TENSORS, key=lambda name: -TENSORS[name].dtype.itemsize)
     specs = [Spec(name, TENSORS[name].dtype, TENSORS[name].shape) for name in order]
-    write(tmp_path / "x", specs, (TENSORS[name] for name in order))
+    write(tmp_path / "x", specs, ([TENSORS[name]] for name in order))
     read = load_file(tmp_path / "x")
     assert read.keys() == TENSORS.keys()
     for name, array in TENSORS.items():
@@ -58,14 +59,24 @@ def test_writes_what_the_library_reads(tmp_path):
 
 def test_strided_arrays_are_written_in_order(tmp_path):
     array = np.arange(6, dtype=np.float32).reshape(2, 3).T
-    write(tmp_path / "x", [Spec("t", array.dtype, array.shape)], [array])
+    write(tmp_path / "x", [Spec("t", array.dtype, array.shape)], [[array]])
     np.testing.assert_array_equal(load_file(tmp_path / "x")["t"], array)
 
 
-@pytest.mark.parametrize("arrays", [[], [np.zeros(3, np.float32)], [np.zeros(2, np.float16)]])
-def test_arrays_must_be_as_announced(tmp_path, arrays):
+def test_a_tensor_may_come_in_pieces(tmp_path):
+    array = np.arange(40, dtype=np.float32).reshape(10, 4)
+    pieces = (array[start : start + 3] for start in range(0, 10, 3))
+    write(tmp_path / "x", [Spec("t", array.dtype, array.shape)], [pieces])
+    np.testing.assert_array_equal(load_file(tmp_path / "x")["t"], array)
+
+
+ONE, TWO = np.zeros(1, np.float32), np.zeros(2, np.float32)
+
+
+@pytest.mark.parametrize("parts", [[], [[]], [[ONE]], [[TWO, ONE]], [[np.zeros(2, np.float16)]]])
+def test_arrays_must_be_as_announced(tmp_path, parts):
     with pytest.raises(ValueError, match=r"argument|got"):
-        write(tmp_path / "x", [Spec("t", np.dtype("f4"), (2,))], arrays)
+        write(tmp_path / "x", [Spec("t", np.dtype("f4"), (2,))], parts)
 
 
 BROKEN = [
