@@ -23,6 +23,7 @@ from biomatrix_jax.tokens import (
     base_tokenizer_path,
     extend_tokenizer,
 )
+from biomatrix_jax.tokens.counts import by_frequency, covering
 from data_pipeline.records import MoleculeRecord
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def extend_vocabulary(
 ) -> Vocabulary:
     """The shipped base tokenizer with every family that these molecules need."""
     from data_pipeline.compose import Composition, compose
-    from data_pipeline.counting import by_frequency, count_joint_tokens, count_symbols, covering
+    from data_pipeline.counting import count_joint_tokens, count_symbols
     from data_pipeline.sources.tally import Tally
 
     views = [

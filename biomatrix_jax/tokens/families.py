@@ -77,6 +77,11 @@ def molecule_token(symbol: str, code: int) -> str:
     return f"{symbol[:-1]} {code}]"
 
 
+def symbol_of(spelling: str) -> str:
+    """The SELFIES symbol of a joint molecule token: "[=C 166]" -> "[=C]"."""
+    return spelling[: spelling.index(" ")] + "]"
+
+
 def residue_of(spelling: str) -> str:
     """The letter of a residue token: "<A M>" -> "M"."""
     return spelling[3:-1]
