@@ -1,4 +1,4 @@
-"""Writing so that nothing half-written ever looks complete, and reading JSON strictly.
+"""Writing so that nothing half-written ever looks complete, and reading strictly.
 
 Both context managers write beside the target and rename at the end: on the same file system the
 rename is atomic, so a reader sees the old state or the new one, never something in between.
@@ -68,6 +68,40 @@ def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
     if overwrite or not any(path.iterdir()):
         return
     raise BadInput(f"{path} exists already: choose another place, or pass --overwrite")
+
+
+def inside(directory: str | os.PathLike, name: str | os.PathLike) -> Path | None:
+    """The path of a regular file that a model directory holds; None where nothing has that name.
+
+    A model directory comes from elsewhere, and what its files hold is copied and published: a link
+    to a private file of this machine would be published with it. So links may lead to files of
+    the same directory only. The Hub's cache is the exception: what lies there as
+    REPOSITORY/snapshots/REVISION consists of links into REPOSITORY/blobs. `directory` itself may be
+    a link, that is the user's own. A pipe or a device is no file either: reading could block for
+    ever.
+
+    Args:
+      name: relative to `directory`.
+
+    Raises:
+      BadInput: there is something else: a link that leaves the directory, a link to nothing, a
+        folder, a pipe, a device.
+    """
+    path = Path(directory) / name
+    if not os.path.lexists(path):
+        return None
+    root, real = Path(os.path.realpath(directory)), Path(os.path.realpath(path))
+    homes = [root]
+    if root.parent.name == "snapshots":
+        homes.append(root.parent.parent / "blobs")
+    if not os.path.isfile(real):
+        raise BadInput(f"{path} is a link to nothing, or no file: fetch it again, or remove it")
+    if not any(real.is_relative_to(home) for home in homes):
+        raise BadInput(
+            f"{path} leads out of the directory, to {real}: files of a model lie in its own "
+            "directory; if you trust the link, put a copy in its place"
+        )
+    return path
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:

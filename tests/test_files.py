@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, atomic_file, read_json, sha256
+from biomatrix_jax.files import atomic_directory, atomic_file, inside, read_json, sha256
 
 
 def contents(directory):
@@ -155,3 +155,81 @@ def test_sha256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "abc") == digest
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A directory with a file `own`, a private file beside it, and a public folder."""
+    (tmp_path / "private").write_text("secret")
+    (tmp_path / "model" / "sub").mkdir(parents=True)
+    (tmp_path / "model" / "own").write_text("content")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("name", ["own", "link", "sub/link", "chain"])
+def test_files_and_links_among_them(model, name):
+    (model / "link").symlink_to("own")
+    (model / "sub" / "link").symlink_to(model / "own")
+    (model / "chain").symlink_to("sub/link")
+    assert inside(model, name) == model / name
+    (model.parent / "shortcut").symlink_to(model)  # the directory itself may be a link
+    assert inside(model.parent / "shortcut", name).read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    "target", ["../private", "PARENT/private", "sub/../../private", "up/private"]
+)
+def test_links_out_of_the_directory(model, target):
+    (model / "up").symlink_to("..")
+    (model / "link").symlink_to(target.replace("PARENT", str(model.parent)))
+    with pytest.raises(BadInput, match=r"model/link leads out of the directory, to .*/private: "):
+        inside(model, "link")
+    with pytest.raises(BadInput, match="leads out of the directory"):
+        inside(model, target.replace("PARENT", str(model.parent)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: os.symlink("gone", path),
+        lambda path: os.symlink("/dev/null", path),
+        lambda path: os.symlink(path.name, path),
+    ],
+)
+def test_what_is_no_file(model, make):
+    make(model / "thing")
+    with pytest.raises(BadInput, match="thing is a link to nothing, or no file"):
+        inside(model, "thing")
+
+
+@pytest.mark.parametrize("name", ["none", "none/x", "own/x", "a\0b", "\ud800", "x" * 5000])
+def test_what_is_not_there(model, name):
+    assert inside(model, name) is None
+    assert inside(model / "nowhere", name) is None
+
+
+def test_the_cache_of_the_hub_links_into_its_own_blobs(tmp_path):
+    for repository in ("models--a--b", "models--a--c"):
+        (tmp_path / repository / "blobs").mkdir(parents=True)
+        (tmp_path / repository / "blobs" / "0f").write_text("content")
+        (tmp_path / repository / "private").write_text("secret")
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "1a"
+    snapshot.mkdir(parents=True)
+    for name, target in (
+        ("good", "../../blobs/0f"),
+        ("other", "../../../models--a--c/blobs/0f"),
+        ("beside", "../../private"),
+    ):
+        (snapshot / name).symlink_to(target)
+    assert inside(snapshot, "good").read_text() == "content"
+    for name in ("other", "beside"):
+        with pytest.raises(BadInput, match="leads out of the directory"):
+            inside(snapshot, name)
+    # Only there: a folder called blobs is nothing special elsewhere.
+    plain = tmp_path / "models--a--b" / "plain" / "1a"
+    plain.mkdir(parents=True)
+    (plain / "good").symlink_to("../../blobs/0f")
+    with pytest.raises(BadInput, match="leads out of the directory"):
+        inside(plain, "good")

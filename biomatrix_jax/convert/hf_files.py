@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from biomatrix_jax.convert import safetensors_file
-from biomatrix_jax.convert.rules import some
+from biomatrix_jax.convert import safetensors_file, shards
 from biomatrix_jax.convert.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -23,24 +21,15 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**2
 def find_tensors(directory: str | os.PathLike) -> list[Stored]:
     """Every tensor that the directory's files hold, in file order; no data is read.
 
-    A name that two files hold appears twice: the caller reports it with everything else that does
-    not fit.
+    A name that two files hold appears twice, see `shards.find`.
 
     Raises:
-      BadInput: no weights, a damaged file or index, an index that does not tell what is there.
+      BadInput: no weights, a damaged file or index, an index that does not tell what is there, a
+        file that leads out of the directory.
     """
-    directory = Path(directory)
-    single, index = directory / SINGLE, directory / INDEX
-    if single.exists() and index.exists():
-        raise BadInput(f"{directory} holds both {SINGLE} and {INDEX}: remove what is stale")
-    if single.exists():
-        return list(safetensors_file.read_header(single).values())
-    if not index.exists():
+    found = shards.find(Path(directory), SINGLE, INDEX, safetensors_file.read_header)
+    if found is None:
         raise BadInput(f"{directory} holds no weights: neither {SINGLE} nor {INDEX}")
-    weight_map = _read_index(index)
-    files = [_shard(directory, name) for name in dict.fromkeys(weight_map.values())]
-    found = [tensor for file in files for tensor in safetensors_file.read_header(file).values()]
-    _check_index(index, weight_map, found)
     return found
 
 
@@ -95,34 +84,3 @@ def parse_size(text: str | int) -> int:
     if size <= 0:
         raise BadInput(f"shard size {text!r}: write a number with KB, MB, GB, KiB, MiB or GiB")
     return size
-
-
-def _read_index(path: Path) -> dict[str, str]:
-    weight_map = read_json(path).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise BadInput(f"{path}: no index of safetensors files: its weight_map names no tensors")
-    if not all(isinstance(name, str) for name in weight_map.values()):
-        raise BadInput(f"{path}: weight_map has a file name that is not text")
-    return weight_map
-
-
-def _shard(directory: Path, name: str) -> Path:
-    # A plain name only: an index comes from elsewhere and must not reach other files.
-    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
-        raise BadInput(f"{directory / INDEX}: names {name!r}, which is outside the directory")
-    if not (directory / name).is_file():
-        raise BadInput(f"{directory / INDEX}: names {name}, which is not there")
-    return directory / name
-
-
-def _check_index(index: Path, weight_map: dict[str, str], found: list[Stored]) -> None:
-    held = {(tensor.file.name, tensor.name) for tensor in found}
-    absent = [f"{key} in {name}" for key, name in weight_map.items() if (name, key) not in held]
-    unnamed = [f"{t.name} in {t.file.name}" for t in found if t.name not in weight_map]
-    kinds = []
-    if absent:
-        kinds.append(f"{len(absent)} named but not there: {some(absent)}")
-    if unnamed:
-        kinds.append(f"{len(unnamed)} there but not named: {some(unnamed)}")
-    if kinds:
-        raise BadInput(f"{index}: does not tell what the files hold; {'; '.join(kinds)}")

@@ -1,8 +1,9 @@
-"""The one table of names: our parameters <-> the tensors of `Qwen3ForCausalLM`.
+"""The rules of converting: our parameters <-> the tensors of `Qwen3ForCausalLM`, by one table.
 
-Both directions read it. Our parameters keep the files' orientation, so converting is stacking
-layers and splitting the heads' axis; nothing is transposed and no value changes. Shapes come from
-the decoder's own declaration: where it has axes (heads, head_dim), the file has their product.
+Both directions read the table in `names`. Our parameters keep the files' orientation, so converting
+is stacking layers and splitting the heads' axis; nothing is transposed and no value changes. Shapes
+come from the decoder's own declaration: where it has axes (heads, head_dim), the file has their
+product.
 """
 
 import dataclasses
@@ -16,28 +17,10 @@ import jax
 import numpy as np
 from flax import nnx
 
+from biomatrix_jax.blocks import Index, blocks
 from biomatrix_jax.config import ModelConfig
-from biomatrix_jax.errors import BadInput
-
-NAMES = {
-    "embedding.table": "model.embed_tokens.weight",
-    "layers.attention_norm.scale": "model.layers.{}.input_layernorm.weight",
-    "layers.attention.q": "model.layers.{}.self_attn.q_proj.weight",
-    "layers.attention.k": "model.layers.{}.self_attn.k_proj.weight",
-    "layers.attention.v": "model.layers.{}.self_attn.v_proj.weight",
-    "layers.attention.o": "model.layers.{}.self_attn.o_proj.weight",
-    "layers.attention.q_norm.scale": "model.layers.{}.self_attn.q_norm.weight",
-    "layers.attention.k_norm.scale": "model.layers.{}.self_attn.k_norm.weight",
-    "layers.ffn_norm.scale": "model.layers.{}.post_attention_layernorm.weight",
-    "layers.ffn.gate": "model.layers.{}.mlp.gate_proj.weight",
-    "layers.ffn.up": "model.layers.{}.mlp.up_proj.weight",
-    "layers.ffn.down": "model.layers.{}.mlp.down_proj.weight",
-    "final_norm.scale": "model.norm.weight",
-    "head.table": "lm_head.weight",
-}
-HEAD = "lm_head.weight"  # a tied model's files may hold it too, as a copy of the embedding
-PREFIX = "model."  # absent where the body was saved without its head's class
-LISTED = 6  # keys of each kind that an error message names
+from biomatrix_jax.convert.names import BODY, HEAD, NAMES, TABLE, Prefixes
+from biomatrix_jax.errors import BadInput, some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +56,26 @@ def tensors(config: ModelConfig) -> dict[str, tuple[Tensor, ...]]:
     return {path: tuple(_tensors(path, *declared[path])) for path in NAMES if path in declared}
 
 
+def in_file_order(config: ModelConfig) -> list[Tensor]:
+    """All file tensors as a reader goes through the model: embedding, layer after layer, head."""
+    groups = list(tensors(config).values())
+    layers = zip(*(group for group in groups if group[0].layer is not None), strict=True)
+    first, *last = (group[0] for group in groups if group[0].layer is None)
+    return [first, *itertools.chain(*layers), *last]
+
+
+def pieces(tensor: Tensor, itemsize: int) -> Iterator[Index]:
+    """Where in its parameter a file tensor lies, piece by piece in the tensor's C order.
+
+    A piece is one block of the parameter, see `biomatrix_jax.blocks`.
+    """
+    if tensor.layer is None:
+        yield from blocks(tensor.ours, itemsize)
+        return
+    for _, *inner in blocks((1, *tensor.ours), itemsize):
+        yield (slice(tensor.layer, tensor.layer + 1), *inner)
+
+
 def _tensors(path: str, shape: tuple[int, ...], axes: tuple[str, ...]) -> Iterator[Tensor]:
     if axes[0] != "layers":
         yield Tensor(NAMES[path], _file_shape(shape, axes), path, None, shape)
@@ -90,13 +93,17 @@ def _file_shape(shape: tuple[int, ...], axes: tuple[str, ...]) -> tuple[int, ...
 
 
 def check(
-    config: ModelConfig, found: Iterable[tuple[str, tuple[int, ...], np.dtype]], where: str
+    config: ModelConfig,
+    found: Iterable[tuple[str, tuple[int, ...], np.dtype]],
+    where: str,
+    prefixes: Prefixes = TABLE,
 ) -> None:
     """Compares what files hold with what the architecture needs, both ways.
 
     Args:
       found: (name, shape, dtype) of every tensor; a name that two files hold appears twice.
       where: the directory, for the message.
+      prefixes: what the files' names begin with.
 
     Raises:
       BadInput: lists missing, unexpected, duplicate and mis-shaped tensors together, and layers
@@ -109,17 +116,18 @@ def check(
             f"{where}: tensors do not fit the configuration; it has {config.layers} layers, the "
             f"files hold {len(found)} tensors in all"
         )
-    groups = tensors(config).values()
-    needed = {t.name: t.shape for group in groups for t in group}
+    name_of = prefixes.file_name
+    groups = [[(name_of(t.name), t.shape) for t in group] for group in tensors(config).values()]
+    needed = {name: shape for group in groups for name, shape in group}
     allowed = dict(needed)
     if config.tied_embeddings:
-        allowed[HEAD] = needed[NAMES["embedding.table"]]
+        allowed[name_of(HEAD)] = needed[name_of(NAMES["embedding.table"])]
     dtypes = {name: dtype for name, _, dtype in found}
     mixed = [
-        f"{t.name} {dtypes[t.name]} instead of {dtypes[group[0].name]}"
+        f"{name} {dtypes[name]} instead of {dtypes[group[0][0]]}"
         for group in groups
-        for t in group
-        if t.name in dtypes and dtypes[t.name] != dtypes.get(group[0].name, dtypes[t.name])
+        for name, _ in group
+        if name in dtypes and dtypes[name] != dtypes.get(group[0][0], dtypes[name])
     ]
     shapes = [(name, shape) for name, shape, _ in found]
     _compare(needed, allowed, shapes, {"of another dtype than layer 0": mixed}, where)
@@ -149,6 +157,9 @@ def _compare(needed, allowed, found, others: dict[str, list[str]], where: str) -
     kinds = [f"{len(keys)} {kind}: {some(keys)}" for kind, keys in report.items() if keys]
     if kinds:
         raise BadInput(f"{where}: tensors do not fit the configuration; {'; '.join(kinds)}")
+
+
+PREFIX = BODY
 
 
 def table_names(names: Iterable[str]) -> dict[str, str]:
@@ -200,9 +211,3 @@ def to_hf_tensors(config: ModelConfig, flat: Mapping[str, jax.Array]) -> dict[st
 
 def _text(shape: Iterable[int]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"
-
-
-def some(keys: Sequence[str]) -> str:
-    """The first keys, for an error message, and how many more there are."""
-    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-    return ", ".join(keys[:LISTED]) + more

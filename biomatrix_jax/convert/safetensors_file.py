@@ -8,7 +8,9 @@ that every error names file and tensor, and so that no reader needs more than on
 """
 
 import json
+import math
 import os
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from biomatrix_jax.convert.stored import Spec, Stored
-from biomatrix_jax.errors import BadInput
+from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import parse_json
 
 DTYPES = {
@@ -27,6 +29,7 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 LONGEST_HEADER = 100_000_000  # bytes; the library's own limit
+LARGEST = 2**60  # elements of a tensor; larger ones cannot be addressed
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Stored]:
@@ -38,8 +41,8 @@ def read_header(path: str | os.PathLike) -> dict[str, Stored]:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > size - 8:
                 raise BadInput(f"{path}: truncated: {size} bytes, the header alone is longer")
@@ -94,31 +97,49 @@ def _write_tensor(file: IO[bytes], spec: Spec, pieces: Iterable[np.ndarray]) -> 
 
 
 def _parse(path: Path, text: bytes, start: int) -> dict[str, Stored]:
-    header = parse_json(text, f"{path}: damaged header")
-    header.pop("__metadata__", None)
-    return {name: _entry(path, name, entry, start) for name, entry in header.items()}
+    where = f"{path}: damaged header"
+    header = parse_json(text, where)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise BadInput(f"{where}: __metadata__ should hold strings, not {reprlib.repr(metadata)}")
+    for name, entry in header.items():
+        _check_entry(where, name, entry)
+    codes = {name: entry["dtype"] for name, entry in header.items()}
+    if other := [f"{name} is stored as {c!r}" for name, c in codes.items() if c not in DTYPES]:
+        raise BadInput(f"{path}: {some(other)}; read are {', '.join(DTYPES)}")
+    return {name: _stored(path, name, entry, start) for name, entry in header.items()}
 
 
-def _entry(path: Path, name: str, entry: Any, start: int) -> Stored:
+def _check_entry(where: str, name: str, entry: Any) -> None:
     expected = {"dtype", "shape", "data_offsets"}
     if not isinstance(entry, dict) or entry.keys() != expected:
-        raise BadInput(f"{path}: damaged header: {name} should have {', '.join(sorted(expected))}")
+        raise BadInput(f"{where}: {name} should have {', '.join(sorted(expected))}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
-        raise BadInput(f"{path}: damaged header: shape {shape} or offsets {offsets} of {name}")
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise BadInput(f"{path}: {name} is stored as {dtype!r}; read are {', '.join(DTYPES)}")
-    stored = Stored(name, DTYPES[dtype], tuple(shape), path, start + offsets[0])
-    if offsets[1] - offsets[0] != stored.nbytes:
+    if not isinstance(dtype, str):
+        raise BadInput(f"{where}: {name} has dtype {reprlib.repr(dtype)}")
+    # Counted without zeros, as numpy does even for empty arrays.
+    if not _naturals(shape) or math.prod(max(1, size) for size in shape) > LARGEST:
+        raise BadInput(f"{where}: {name} has shape {reprlib.repr(shape)}")
+    if not _naturals(offsets) or len(offsets) != 2:
+        raise BadInput(f"{where}: {name} has offsets {reprlib.repr(offsets)}")
+
+
+def _stored(path: Path, name: str, entry: dict, start: int) -> Stored:
+    begin, end = entry["data_offsets"]
+    stored = Stored(name, DTYPES[entry["dtype"]], tuple(entry["shape"]), path, start + begin)
+    if end - begin != stored.nbytes:
         raise BadInput(
-            f"{path}: damaged header: {name} is {dtype} {shape}, {stored.nbytes} bytes, "
-            f"but its offsets {offsets} say {offsets[1] - offsets[0]}"
+            f"{path}: damaged header: {name} is {entry['dtype']} {entry['shape']}, but its offsets "
+            f"hold {end - begin} bytes"
         )
     return stored
 
 
 def _naturals(values: Any) -> bool:
-    return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
+    """Whether it is a list of sizes, no more than an array has axes."""
+    if not isinstance(values, list) or len(values) > 32:
+        return False
+    return all(type(v) is int and 0 <= v < 2**63 for v in values)
 
 
 def _check_layout(path: Path, stored: dict[str, Stored], start: int, size: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import read_json
+from biomatrix_jax.files import inside, read_json
 
 TOKENIZER_JSON = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -34,19 +34,13 @@ TOKENIZER_FILES = (
 
 def base_tokenizer_path() -> Path:
     """The directory of the small byte-level BPE that the package ships."""
-    return Path(__file__).parents[1] / "assets" / "base_tokenizer"
+    # Installers may link each file of a package to a cache; there it lies among its own.
+    return Path(__file__).resolve().parents[1] / "assets" / "base_tokenizer"
 
 
 def is_present(path: Path) -> bool:
-    """Whether there is a file.
-
-    Raises:
-      BadInput: there is something else, a link to nothing (in a download cache that was cleared)
-        or a directory: to go on as if there were nothing would lose what the model came with.
-    """
-    if not path.is_file() and os.path.lexists(path):
-        raise BadInput(f"{path} is a link to nothing, or no file: fetch it again, or remove it")
-    return path.is_file()
+    """Whether there is a file; raises BadInput as `inside`."""
+    return inside(path.parent, path.name) is not None
 
 
 def copy_files(
@@ -62,14 +56,15 @@ def copy_files(
       The paths of what was copied, below `source`.
 
     Raises:
-      BadInput: as `is_present`.
+      BadInput: as `inside`; to go on as if there were no such file would lose what the model came
+        with.
     """
     source, destination = Path(source), Path(destination)
     folder = source / CHAT_TEMPLATES
     if not folder.is_dir() and os.path.lexists(folder):
         raise BadInput(f"{folder} is a link to nothing, or no folder: fetch it again, or remove it")
     templates = sorted(f"{CHAT_TEMPLATES}/{path.name}" for path in folder.glob("*.jinja"))
-    present = [name for name in (*names, *templates) if is_present(source / name)]
+    present = [name for name in (*names, *templates) if inside(source, name)]
     for name in present:
         (destination / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source / name, destination / name)
@@ -86,7 +81,7 @@ def load_tokenizer(directory: Path):
     from tokenizers import Tokenizer, decoders
 
     path = directory / TOKENIZER_JSON
-    if not path.is_file():
+    if not inside(directory, TOKENIZER_JSON):
         raise BadInput(f"{path} does not exist: a vocabulary is a directory with {TOKENIZER_JSON}")
     try:
         tokenizer = Tokenizer.from_file(str(path))
@@ -105,8 +100,8 @@ def load_tokenizer(directory: Path):
 
 def read_config(directory: Path) -> dict[str, Any]:
     """tokenizer_config.json, {} where the directory has none."""
-    path = directory / TOKENIZER_CONFIG
-    return read_json(path) if is_present(path) else {}
+    path = inside(directory, TOKENIZER_CONFIG)
+    return read_json(path) if path else {}
 
 
 def check_agreement(directory: Path, config: dict[str, Any], tokenizer) -> None:
@@ -135,7 +130,7 @@ def read_end_ids(directory: Path, config: dict[str, Any], tokenizer) -> tuple[tu
     else it is the first end id.
     """
     path = directory / GENERATION_CONFIG
-    ends = read_json(path).get("eos_token_id") if is_present(path) else None
+    ends = read_json(path).get("eos_token_id") if inside(directory, path.name) else None
     if ends is None:
         ends = _id_of(directory, config, "eos_token", tokenizer)
     ends = tuple(ends) if isinstance(ends, list) else (ends,)

@@ -1,6 +1,7 @@
 """Weights in one file or several: the index tells exactly what is there, and nothing outside."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -95,10 +96,18 @@ def test_index_pointing_outside(tmp_path, weights, name):
         hf_files.find_tensors(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["nowhere", "\ud800", "x" * 5000, "a\nb\x1b[31m", "%s", "ü"])
+def test_index_naming_what_cannot_be_there(tmp_path, weights, name):
+    hf.write_index(tmp_path, dict.fromkeys(weights, name))
+    with pytest.raises(BadInput, match="which is not there") as error:
+        hf_files.find_tensors(tmp_path)
+    assert str(error.value).isprintable()
+
+
 def test_index_naming_a_missing_file(tmp_path, weights):
     hf.write_weights(tmp_path, weights, 2)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(BadInput, match=r"names model-00002.*which is not there"):
+    with pytest.raises(BadInput, match=r"names 'model-00002.*which is not there"):
         hf_files.find_tensors(tmp_path)
 
 
@@ -145,4 +154,32 @@ def test_truncated_shard(tmp_path, weights):
     file = tmp_path / "model-00002-of-00002.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(BadInput, match=f"{file}: truncated"):
+        hf_files.find_tensors(tmp_path)
+
+
+LINKED = ["model.safetensors", "model.safetensors.index.json", "model-00001-of-00002.safetensors"]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_links_that_leave_the_directory(tmp_path, weights, name):
+    src = tmp_path / "src"
+    src.mkdir()
+    hf.write_weights(src, weights, 1 if name == LINKED[0] else 2)
+    (src / name).rename(tmp_path / "elsewhere")
+    (src / name).symlink_to("../elsewhere")
+    with pytest.raises(BadInput, match=f"src/{name} leads out of the directory, to .*elsewhere"):
+        hf_files.find_tensors(src)
+    (tmp_path / "elsewhere").rename(src / "own")
+    (src / name).unlink()
+    (src / name).symlink_to("own")
+    assert len(hf_files.find_tensors(src)) == len(weights)
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)])
+def test_pipes_folders_and_devices_are_no_files(tmp_path, weights, name, make):
+    hf.write_weights(tmp_path, weights, 1 if name == LINKED[0] else 2)
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    with pytest.raises(BadInput, match=f"{name} is a link to nothing, or no file"):
         hf_files.find_tensors(tmp_path)

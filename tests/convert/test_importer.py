@@ -37,12 +37,13 @@ def test_names_without_prefix_are_read_and_said(tmp_path):
 
 
 def test_links_as_in_the_hub_cache(tmp_path):
-    weights = hf.write(tmp_path / "blobs", hf.TIED)
-    (tmp_path / "src").mkdir()
-    for file in (tmp_path / "blobs").iterdir():
-        (tmp_path / "src" / file.name).symlink_to(file)
-    from_hf(tmp_path / "src", tmp_path / "ckpt")
-    shutil.rmtree(tmp_path / "blobs")
+    weights = hf.write(tmp_path / "models--a--b" / "blobs", hf.TIED)
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "1a2b"
+    snapshot.mkdir(parents=True)
+    for file in (tmp_path / "models--a--b" / "blobs").iterdir():
+        (snapshot / file.name).symlink_to(f"../../blobs/{file.name}")
+    from_hf(snapshot, tmp_path / "ckpt")
+    shutil.rmtree(tmp_path / "models--a--b")
     to_hf(tmp_path / "ckpt", tmp_path / "dst")
     hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
     assert not any(p.is_symlink() for p in (tmp_path / "dst").iterdir())

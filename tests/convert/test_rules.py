@@ -6,6 +6,7 @@ import pytest
 
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.convert import rules
+from biomatrix_jax.convert.names import Prefixes
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf
 from tests.model import cases
@@ -113,11 +114,37 @@ def test_our_own_parameters_are_checked_too():
         rules.to_hf_tensors(hf.TIED, flat)
 
 
-def test_a_missing_prefix_is_put_back():
-    names = {"layers.0.mlp.up_proj.weight", "norm.weight", "lm_head.weight"}
-    assert rules.table_names(names) == {
-        "layers.0.mlp.up_proj.weight": "model.layers.0.mlp.up_proj.weight",
-        "norm.weight": "model.norm.weight",
-        "lm_head.weight": "lm_head.weight",
-    }
-    assert rules.table_names({"model.norm.weight", "norm.weight"})["norm.weight"] == "norm.weight"
+def found_in(weights) -> list:
+    return [(name, array.shape, array.dtype) for name, array in weights.items()]
+
+
+def test_a_prefix_is_that_of_all_tensors():
+    prefixes = Prefixes("module.", "model.language_model.")
+    weights = {prefixes.file_name(name): a for name, a in hf.weights(hf.UNTIED).items()}
+    rules.check(hf.UNTIED, found_in(weights), "x", prefixes)
+    # Each would fit if prefixes were guessed name by name.
+    for name, other in (
+        ("module.model.language_model.norm.weight", "model.norm.weight"),
+        ("module.lm_head.weight", "lm_head.weight"),
+        ("module.lm_head.weight", "module.model.language_model.lm_head.weight"),
+    ):
+        mixed = dict(weights)
+        mixed[other] = mixed.pop(name)
+        with pytest.raises(BadInput, match=f"1 missing: {name}; 1 unexpected: {other}$"):
+            rules.check(hf.UNTIED, found_in(mixed), "x", prefixes)
+        with pytest.raises(BadInput, match=f"configuration; 1 unexpected: {other}$"):
+            rules.check(hf.UNTIED, found_in(weights | {other: mixed[other]}), "x", prefixes)
+
+
+def test_a_tied_head_of_another_shape_is_said_with_the_rest():
+    weights = hf.weights(hf.TIED)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"][:, :4]
+    weights["model.visual.patch_embed.weight"] = weights.pop("model.norm.weight")
+    found = [*found_in(weights), ("lm_head.weight", (131, 4), np.dtype("f4"))]
+    with pytest.raises(BadInput) as error:
+        rules.check(hf.TIED, found, "x")
+    assert str(error.value) == (
+        "x: tensors do not fit the configuration; 1 missing: model.norm.weight; "
+        "1 unexpected: model.visual.patch_embed.weight; 1 duplicate: lm_head.weight; "
+        "1 mis-shaped: lm_head.weight [131, 4] instead of [131, 16]"
+    )
