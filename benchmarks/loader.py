@@ -16,16 +16,14 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import grain
+import machine
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
@@ -110,6 +108,7 @@ def peer(documents: str, row_length: int, batch: int) -> Iterator[dict]:
 
 def compare(pipelines: dict, rounds: int, seconds: float) -> dict:
     """Rounds of each pipeline in turn, each begun afresh with one batch that is not measured."""
+    about = machine.describe(("grain", "array_record", "numpy"))
     measured = {name: [] for name in pipelines}
     for _ in range(rounds):
         for name, make in pipelines.items():
@@ -122,7 +121,7 @@ def compare(pipelines: dict, rounds: int, seconds: float) -> dict:
         for name, results in measured.items()
     }
     ratio = summary[OURS]["tokens_per_core_second"] / summary[PEER]["tokens_per_core_second"]
-    return {"machine": machine(), "pipelines": summary, "ratio": ratio}
+    return {"machine": about, "pipelines": summary, "ratio": ratio}
 
 
 def one_round(batches: Iterator[dict], seconds: float) -> dict[str, float]:
@@ -207,26 +206,9 @@ def unpack(data: Path, scratch: Path) -> str:
     return path
 
 
-def machine() -> dict:
-    """What the numbers were taken on."""
-    names = Path("/proc/cpuinfo")
-    models = names.read_text().splitlines() if names.exists() else []
-    model = next((line.split(": ")[1] for line in models if line.startswith("model name")), "")
-    return {
-        "processor": model or platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("grain", "array_record", "numpy")},
-    }
-
-
 def table(result: dict) -> str:
-    about = result["machine"]
     lines = [
-        f"{about['processor']}, {about['cores']} cores, load {about['load']:.1f}, "
-        f"Python {about['python']}, "
-        + ", ".join(f"{name} {number}" for name, number in about["versions"].items()),
+        machine.text(result["machine"]),
         "",
         f"{'pipeline':26} {'tokens/s/core':>14} {'tokens/s':>12} {'fill':>7}",
     ]

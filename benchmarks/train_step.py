@@ -15,14 +15,14 @@ name a Python that has them with --peer-python if this one does not.
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import machine
 
 WARM_UP = 2  # steps
 PEER = "transformers-qwen3-torch"
@@ -68,6 +68,7 @@ def compare(arguments: argparse.Namespace) -> dict:
         PEER: [arguments.peer_python, here.parent / "peers/hf_torch.py", json.dumps(task)],
     }
     commands[OURS] += ["--steps", str(arguments.steps)]
+    about = machine.describe(())  # each round tells its versions
     rounds = {name: [] for name in commands}
     for _ in range(arguments.rounds):
         for name, command in commands.items():
@@ -91,7 +92,7 @@ def compare(arguments: argparse.Namespace) -> dict:
         }
     return {
         "task": task,
-        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "machine": about,
         "measured": measured,
         "ratio": measured[OURS]["tokens_per_second"] / measured[PEER]["tokens_per_second"],
     }
