@@ -1,17 +1,23 @@
-"""Checkpoint -> Hugging Face directory."""
+"""Checkpoint, or a decoder in memory -> Hugging Face directory."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from biomatrix_jax.checkpoint import CARRIED_FILES
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.importer import check_places
-from biomatrix_jax.convert.source import CheckpointSource, cast, check_tokenizer, find_dtype, specs
-from biomatrix_jax.files import atomic_directory, read_json
+from biomatrix_jax.convert.live import LiveSource
+from biomatrix_jax.convert.source import CheckpointSource, Source, check_tokenizer
+from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.convert.values import Finite, cast, find_dtype
+from biomatrix_jax.files import atomic_directory, check_absent, read_json
+from biomatrix_jax.model import Decoder
 from biomatrix_jax.tokens import tokenizer_files
 
 
@@ -25,8 +31,8 @@ def to_hf(
     """Makes the Hugging Face directory `dst` of a run, a checkpoint (its latest step) or a step.
 
     Values are kept to the bit unless `dtype` asks for another type. Files that the model brought
-    along are copied byte for byte; config.json too, unless the weights changed what it says. `dst`
-    appears when all is written.
+    along are copied byte for byte; config.json too, unless the weights changed what it says.
+    Weights pass through memory a few megabytes at a time. `dst` appears when all is written.
 
     Args:
       dtype: "float32", "bfloat16" or "float16"; None: as stored.
@@ -39,39 +45,104 @@ def to_hf(
       BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
     """
     check_places(src, dst, overwrite)
-    shard_bytes = hf_files.parse_size(shard_size)
-    target = None if dtype is None else find_dtype(dtype)
     source = CheckpointSource(src)
-    check_tokenizer(source.files, source.config)
-    stored = source.dtypes()
-    dtypes = {path: target or stored[path] for path in rules.tensors(source.config)}
-    # Widest first, as a weights file wants its tensors.
-    dtypes = dict(sorted(dtypes.items(), key=lambda item: -item[1].itemsize))
-    files = _settings(source, dtypes["embedding.table"].name)
+    export = _Export(source, dtype, shard_size, source.store.made.get("dtype"))
     with atomic_directory(dst, overwrite) as temporary:
-        tokenizer_files.copy_files(source.files, temporary, CARRIED_FILES)
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
-        arrays = _file_tensors(source, dtypes)
-        hf_files.write_tensors(temporary, specs(source.config, dtypes), arrays, shard_bytes)
-    return source.notes
+        export.write(temporary)
+    return [*source.notes, *export.finite.notes(src)]
 
 
-def _file_tensors(
-    source: CheckpointSource, dtypes: dict[str, np.dtype]
-) -> Iterator[list[np.ndarray]]:
-    for path, array in zip(dtypes, source.parameters(list(dtypes)), strict=True):
-        for name, part in rules.split(source.config, path, array):
-            yield [cast(part, dtypes[path], name)]
+def save(
+    model: Decoder,
+    dst: str | os.PathLike,
+    files: str | os.PathLike | None = None,
+    dtype: str | None = None,
+    shard_size: str | int = "5GB",
+    overwrite: bool = False,
+) -> list[str]:
+    """Makes the Hugging Face directory `dst` of a decoder in memory, laid out on any mesh.
+
+    With several processes all call it, and the first one writes; memory holds a layer, or an
+    embedding table, at a time.
+
+    Args:
+      files: a directory whose tokenizer, generation configuration, chat template and config.json
+        belong to the model; None: the weights and a new config.json alone.
+      dtype, shard_size, overwrite: as `to_hf`.
+
+    Returns:
+      Notes for the user, one line each.
+
+    Raises:
+      BadInput: as `to_hf`.
+    """
+    check_absent(dst, overwrite)  # in every process, so that none waits for one that gave up
+    with tempfile.TemporaryDirectory() as nothing:
+        source = LiveSource(model, Path(files or nothing))
+        export = _Export(source, dtype, shard_size, None)
+        if jax.process_index() == 0:
+            with atomic_directory(dst, overwrite) as temporary:
+                export.write(temporary)
+        else:
+            export.take_part()
+    return export.finite.notes("the model")
 
 
-def _settings(source: CheckpointSource, dtype: str) -> dict[str, bytes]:
-    """config.json; for a model born here also generation_config.json where it has none."""
+class _Export:
+    """What will be written, checked before anything is.
+
+    Args:
+      carried_dtype: of the weights that the carried config.json came with, if that is known.
+    """
+
+    def __init__(
+        self, source: Source, dtype: str | None, shard_size: str | int, carried_dtype: str | None
+    ):
+        self.finite = Finite()
+        self._source = source
+        self._shard_bytes = hf_files.parse_size(shard_size)
+        target = None if dtype is None else find_dtype(dtype)
+        check_tokenizer(source.files, source.config)
+        self._dtypes = {path: target or np.dtype(s.dtype) for path, s in source.specs().items()}
+        # Widest first, as a weights file wants its tensors.
+        self._tensors = sorted(
+            rules.in_file_order(source.config), key=lambda t: -self._dtypes[t.path].itemsize
+        )
+        name = self._dtypes["embedding.table"].name
+        self._settings = _settings(source, name, kept=carried_dtype == name)
+
+    def write(self, directory: Path) -> None:
+        tokenizer_files.copy_files(self._source.files, directory, CARRIED_FILES)
+        for name, content in self._settings.items():
+            (directory / name).write_bytes(content)
+        specs = [Spec(t.name, self._dtypes[t.path], t.shape) for t in self._tensors]
+        parts = map(self._pieces, self._tensors)
+        hf_files.write_tensors(directory, specs, parts, self._shard_bytes)
+
+    def take_part(self) -> None:
+        """Reads as `write` does, for the processes that write."""
+        for tensor in self._tensors:
+            for _ in self._pieces(tensor):
+                pass
+
+    def _pieces(self, tensor: rules.Tensor) -> Iterator[np.ndarray]:
+        dtype = self._dtypes[tensor.path]
+        for index in rules.pieces(tensor, dtype.itemsize):
+            values = self._source.read(tensor.path, index)
+            self.finite.look(tensor.name, values)
+            yield cast(values, dtype, tensor.name)
+
+
+def _settings(source: Source, dtype: str, kept: bool) -> dict[str, bytes]:
+    """config.json; for a model born here also generation_config.json where it has none.
+
+    Args:
+      kept: the weights have the dtype that the carried configuration came with, whatever it says:
+        it may name another one than its files have, and that is not ours to mend.
+    """
     carried = source.files / "config.json"
     if carried.is_file():
         before = read_json(carried)
-        # A configuration may name another dtype than its files have; that is not ours to mend.
-        kept = source.store.made.get("dtype") == dtype
         after = hf_config.updated(before, source.config, None if kept else dtype, str(carried))
         text = hf_config.text(after).encode()
         return {"config.json": carried.read_bytes() if after == before else text}

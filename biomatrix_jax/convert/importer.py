@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
-from biomatrix_jax.checkpoint import CheckpointStore
+import numpy as np
+
+from biomatrix_jax.blocks import Index
+from biomatrix_jax.checkpoint import CheckpointStore, Pieces
 from biomatrix_jax.convert import rules
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
+from biomatrix_jax.convert.values import Finite
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent
 from biomatrix_jax.tokens.tokenizer_files import CHAT_TEMPLATES
@@ -15,10 +19,13 @@ def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = Fa
     """Makes the checkpoint directory `dst` with one step, 0, and the files that came with `src`.
 
     Values and dtypes are kept to the bit; configuration, tokenizer and chat templates come along
-    byte for byte. `dst` appears when all is written.
+    byte for byte. Weights go from the mapped files to the disk a few megabytes at a time; a stack
+    of layers is written layer by layer, each one or more chunks of its own. `dst` appears when all
+    is written.
 
     Returns:
-      Notes for the user, one line each; one names what else `src` holds, which was left there.
+      Notes for the user, one line each: tensors with values that are not finite, and what else
+      `src` holds, which was left there.
 
     Raises:
       BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
@@ -26,17 +33,32 @@ def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = Fa
     check_places(src, dst, overwrite)
     source = HFSource(src)
     check_tokenizer(source.files, source.config)
-    dtype = source.dtypes()["embedding.table"].name
-    made = {"by": "convert from-hf", "from": str(src), "dtype": dtype}
-    paths = list(rules.tensors(source.config))
+    specs = source.specs()
+    made = {"by": "convert from-hf", "from": str(src), "dtype": specs["embedding.table"].dtype.name}
+    finite = Finite()
+
+    def piece(path: str, index: Index) -> np.ndarray:
+        values = source.read(path, index)
+        group = rules.tensors(source.config)[path]
+        if group[0].layer is None:
+            finite.look(group[0].name, values)
+        else:
+            for tensor, layer in zip(group[index[0]], values, strict=True):
+                finite.look(tensor.name, layer)
+        return values
+
+    pieces = {
+        path: Pieces(spec.shape, spec.dtype, lambda index, path=path: piece(path, index))
+        for path, spec in specs.items()
+    }
     with (
         atomic_directory(dst, overwrite) as temporary,
         CheckpointStore.create(temporary, source.config, carried=source.files, made=made) as store,
     ):
-        store.save(0, dict(zip(paths, source.parameters(paths), strict=True)))
+        store.save_pieces(0, pieces)
         left = _left_behind(source, store.carried)
-    note = f"{src}: not carried along: {', '.join(left)}"
-    return source.notes + ([note] if left else [])
+    notes = [*source.notes, *finite.notes(src)]
+    return [*notes, f"{src}: not carried along: {', '.join(left)}"] if left else notes
 
 
 def _left_behind(source: HFSource, carried: Path) -> list[str]:

@@ -12,7 +12,8 @@ from flax import nnx
 
 from biomatrix_jax.checkpoint import flatten
 from biomatrix_jax.config import ComputeConfig, ModelConfig, ShardingRules
-from biomatrix_jax.convert.source import cast, check_tokenizer, find_dtype, open_source
+from biomatrix_jax.convert.source import Source, check_tokenizer, open_source
+from biomatrix_jax.convert.values import cast, find_dtype
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.model.decoder import Constrain, unconstrained
@@ -47,7 +48,7 @@ def load(
     check_tokenizer(source.files, source.config)
     for note in source.notes:
         log.info(note)
-    name = (target or source.dtypes()["embedding.table"]).name
+    name = (target or source.specs()["embedding.table"].dtype).name
     compute = ComputeConfig(dtype=name, param_dtype=name)
     constrain: Constrain = unconstrained
     if mesh is not None:
@@ -61,10 +62,34 @@ def load(
         places = dict.fromkeys(flatten(state), first)
     else:
         places = flatten(sharding.parameter_shardings(mesh, rules, state))
-    arrays = source.place(places)
-    if target is not None:
-        arrays = {path: cast(arrays.pop(path), target, path) for path in places}
+    arrays = {path: place(source, path, sharding, target) for path, sharding in places.items()}
     return build(source.config, compute, arrays, constrain)
+
+
+def place(
+    source: Source, path: str, sharding: jax.sharding.Sharding, dtype: np.dtype | None = None
+) -> jax.Array:
+    """A parameter on devices. Each process reads what its own devices hold, one device's slice
+    after the other, and slices that several devices hold once.
+
+    Args:
+      dtype: to cast to; None: as stored.
+
+    Raises:
+      BadInput: as `cast`.
+    """
+    spec = source.specs()[path]
+    holders: dict[tuple, list[jax.Device]] = {}
+    for device, index in sharding.addressable_devices_indices_map(spec.shape).items():
+        ends = tuple(s.indices(size)[:2] for s, size in zip(index, spec.shape, strict=True))
+        holders.setdefault(ends, []).append(device)
+    pieces = []
+    for ends, devices in holders.items():
+        read = source.read(path, tuple(slice(*pair) for pair in ends))
+        # A copy: the CPU's devices keep memory that they are given, and a file's may change.
+        piece = cast(np.array(read), dtype or read.dtype, path)
+        pieces += [jax.device_put(piece, device) for device in devices]
+    return jax.make_array_from_single_device_arrays(spec.shape, sharding, pieces)
 
 
 def build(

@@ -13,6 +13,8 @@ from tests.model import cases
 TIED = ModelConfig(131, 16, 3, 4, 2, 8, 24, 1e6, 1e-6, True, 40_960)
 UNTIED = ModelConfig(67, 20, 2, 3, 1, 6, 10, 5e5, 1e-5, False, 2048)
 DTYPES = ("bfloat16", "float16", "float32")
+ODD = ("model.embed_tokens.weight", "model.layers.1.mlp.up_proj.weight")  # have NaN, infinities
+ODD_NOTE = f"warning: NaN or infinite values in {', '.join(ODD)}"
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -23,7 +25,7 @@ def weights(config: ModelConfig, dtype: str = "bfloat16", seed: int = 0) -> dict
     """Weights by Hugging Face name; in 16 bits with NaN, infinities, -0 and denormals in them."""
     tensors = {k: v.astype(numpy_dtype(dtype)) for k, v in cases.hf_weights(config, seed).items()}
     odd = [np.nan, np.inf, -np.inf, -0.0, float(ml_dtypes.finfo(dtype).smallest_subnormal)]
-    for name in ("model.embed_tokens.weight", "model.layers.1.mlp.up_proj.weight"):
+    for name in ODD:
         tensors[name][1, :5] = odd
     return tensors
 

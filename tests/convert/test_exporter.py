@@ -117,7 +117,8 @@ def test_bad_exports_write_nothing(tmp_path):
     (tmp_path / "ckpt/hf/tokenizer.json").write_text(hf.tokenizer_json(200))
     with pytest.raises(BadInput, match="token id 199"):
         to_hf(tmp_path / "ckpt", tmp_path / "dst")
-    damaged = max((tmp_path / "ckpt/0/params").rglob("d/*"), key=lambda p: p.stat().st_size)
+    chunks = [p for p in (tmp_path / "ckpt/0/params").rglob("*") if p.is_file()]
+    damaged = max(chunks, key=lambda p: p.stat().st_size)
     damaged.write_bytes(damaged.read_bytes()[:50])
     (tmp_path / "ckpt/hf/tokenizer.json").unlink()
     with pytest.raises(BadInput, match=damaged.name):

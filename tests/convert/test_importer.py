@@ -15,7 +15,7 @@ def test_a_copied_head_is_dropped_and_said(tmp_path):
     weights = hf.weights(hf.TIED)
     head = {"lm_head.weight": weights["model.embed_tokens.weight"].copy()}
     hf.write(tmp_path / "src", hf.TIED, weights | head)
-    (note,) = from_hf(tmp_path / "src", tmp_path / "ckpt")
+    note, _ = from_hf(tmp_path / "src", tmp_path / "ckpt")
     assert "lm_head.weight is a copy" in note
     to_hf(tmp_path / "ckpt", tmp_path / "dst")
     hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
@@ -30,7 +30,7 @@ def test_names_without_prefix_are_read_and_said(tmp_path):
     weights = hf.weights(hf.TIED)
     bare = {name.removeprefix("model."): array for name, array in weights.items()}
     hf.write(tmp_path / "src", hf.TIED, bare)
-    (note,) = from_hf(tmp_path / "src", tmp_path / "ckpt")
+    note, _ = from_hf(tmp_path / "src", tmp_path / "ckpt")
     assert "'model.'" in note
     to_hf(tmp_path / "ckpt", tmp_path / "dst")
     hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
@@ -117,7 +117,7 @@ def test_a_tokenizer_that_just_fits(tmp_path):
 def test_what_is_left_behind_is_said(tmp_path, shards):
     src = tmp_path / "src"
     hf.write(src, hf.TIED, shards=shards)
-    assert from_hf(src, tmp_path / "all") == []
+    assert from_hf(src, tmp_path / "all") == [f"{src}: {hf.ODD_NOTE}"]
     templates = src / "additional_chat_templates"
     templates.mkdir()
     (templates / "tools.jinja").write_bytes(b"{{ tools }}\r\n")

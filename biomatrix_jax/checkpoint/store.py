@@ -1,30 +1,31 @@
-"""Checkpoints on disk; the only module that knows Orbax.
+"""`CheckpointStore`: saving and restoring the steps of one checkpoint directory."""
 
-A checkpoint directory holds `model.json` (architecture, how it was made), `hf/` (files of a Hugging
-Face directory carried along byte for byte) and a folder for each saved step, written by Orbax:
-
-   CKPT/model.json CKPT/hf/tokenizer.json ... CKPT/500/params CKPT/500/training CKPT/500/data
-
-Orbax writes a step under another name and renames it when it is complete. Beside its items lies
-`inventory.json`, the size of every file, so that a damaged step is reported by file name before
-anything is read; what was carried along is told by its SHA-256 in `model.json`. Readers open the
-items directly and never write; only `save` makes a manager.
-"""
-
-import contextlib
 import dataclasses
 import functools
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
+from biomatrix_jax.checkpoint.arrays import (
+    Pieces,
+    Reader,
+    no_word_of_databases,
+    pieces_handler,
+    save_args,
+)
+from biomatrix_jax.checkpoint.damage import check_carried, compare, explained, sizes
+from biomatrix_jax.checkpoint.places import (
+    INVENTORY,
+    absolute,
+    check_place,
+    complete_steps,
+    folders_called_steps,
+)
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent, read_json, sha256
@@ -32,8 +33,6 @@ from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 
 FORMAT = 1
 CARRIED_FILES = ("config.json", *TOKENIZER_FILES)
-INVENTORY = "inventory.json"
-PARTS = ("params", "training", "data", INVENTORY, "_CHECKPOINT_METADATA")  # of a saved step
 
 
 class CheckpointStore:
@@ -73,7 +72,7 @@ class CheckpointStore:
         Raises:
           BadInput: `directory` exists and is not empty, or `check_place` refuses it.
         """
-        directory = _absolute(directory)
+        directory = absolute(directory)
         check_place(directory)
         check_absent(directory)  # in every process, so that none waits for one that gave up
         _barrier("checkpoint absent")
@@ -100,7 +99,7 @@ class CheckpointStore:
           BadInput: it is not one, its `model.json` is not readable, or a file that it carries is
             missing or another.
         """
-        directory = _absolute(directory)
+        directory = absolute(directory)
         path = directory / "model.json"
         if not path.is_file():
             raise BadInput(f"{directory} is not a checkpoint: no model.json in it")
@@ -111,7 +110,7 @@ class CheckpointStore:
         made = head.get("made")
         if not isinstance(made, dict):
             raise BadInput(f"{path}: made must say how the checkpoint was made, not {made!r}")
-        _check_carried(head, directory)
+        check_carried(head, directory)
         return cls(directory, config, made, keep)
 
     @property
@@ -139,7 +138,33 @@ class CheckpointStore:
           BadInput: `step` is there already; a folder that is no step is called like one.
         """
         self.wait()
-        for stranger, parts in _folders_called_steps(self.directory).items():
+        self._check_free(step)
+        self._saving = step
+        flat = flatten(params)
+        items = {"params": ocp.args.PyTreeSave(flat, save_args(flat))}
+        if training is not None:
+            flat = flatten(training)
+            items["training"] = ocp.args.PyTreeSave(flat, save_args(flat))
+        if data is not None:
+            items["data"] = ocp.args.JsonSave(data)
+        self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+
+    def save_pieces(self, step: int, params: Mapping[str, Pieces]) -> None:
+        """Saves parameters that are made piece by piece; returns when they are on disk.
+
+        Raises:
+          BadInput: as `save`.
+        """
+        self.wait()
+        self._check_free(step)
+        self._saving = step
+        with no_word_of_databases(), self._make_manager(pieces_handler()) as manager:
+            items = ocp.args.Composite(params=ocp.args.PyTreeSave(dict(params)))
+            manager.save(step, args=items, force=True)
+            manager.wait_until_finished()
+
+    def _check_free(self, step: int) -> None:
+        for stranger, parts in folders_called_steps(self.directory).items():
             # Orbax takes it for a step and would delete it, or a true one in its place. What a
             # killed clean-up left has some of the parts, and Orbax may have it.
             if not parts:
@@ -149,13 +174,6 @@ class CheckpointStore:
                 )
         if step in self.steps():
             raise BadInput(f"{self.directory} holds step {step} already")
-        self._saving = step
-        items = {"params": ocp.args.PyTreeSave(flatten(params))}
-        if training is not None:
-            items["training"] = ocp.args.PyTreeSave(flatten(training))
-        if data is not None:
-            items["data"] = ocp.args.JsonSave(data)
-        self._manager.save(step, args=ocp.args.Composite(**items), force=True)
 
     def wait(self) -> None:
         """Returns when what was saved is on disk; raises what went wrong in the background."""
@@ -190,10 +208,10 @@ class CheckpointStore:
         """
         return self._restore(step, "params", abstract)
 
-    def read_param(self, step: int, path: str) -> np.ndarray:
-        """One parameter as a host array, in the dtype stored."""
-        args = {path: ocp.RestoreArgs(restore_type=np.ndarray)}
-        return self._read(step, "params", {path: 0}, args)[path]
+    def reader(self, step: int) -> Reader:
+        """Reads parameters as host arrays, whole or in part, in the dtypes stored."""
+        names = self.abstract_params(step)
+        return Reader(self._item(step, "params"), names)
 
     def restore_training(self, step: int, abstract):
         """As `restore_params`, for what was saved as `training`."""
@@ -202,20 +220,27 @@ class CheckpointStore:
     def restore_data(self, step: int) -> dict:
         """What was saved as `data`."""
         path = self._item(step, "data")
-        with _explained(path):
+        with explained(path):
             return ocp.JsonCheckpointHandler().restore(path)
 
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
+        return self._make_manager(ocp.PyTreeCheckpointHandler())
+
+    def _make_manager(self, params_handler: ocp.PyTreeCheckpointHandler) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.LatestN(self.keep),
             create=False,
             cleanup_tmp_directories=True,  # what an interrupted run left half-written
             save_root_metadata=False,
-            async_options=ocp.AsyncOptions(post_finalization_callback=self._take_inventory),
+            async_options=ocp.AsyncOptions(
+                post_finalization_callback=self._take_inventory,
+                # `PiecesHandler` writes at once.
+                create_directories_asynchronously=False,
+            ),
         )
         handlers = {
-            "params": ocp.PyTreeCheckpointHandler(),
+            "params": params_handler,
             "training": ocp.PyTreeCheckpointHandler(),
             "data": ocp.JsonCheckpointHandler(),
         }
@@ -224,7 +249,7 @@ class CheckpointStore:
     def _take_inventory(self) -> None:
         """Called by Orbax in process 0 when all items are written, just before the rename."""
         for folder in self.directory.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
-            (folder / INVENTORY).write_text(json.dumps(_sizes(folder), indent=1) + "\n")
+            (folder / INVENTORY).write_text(json.dumps(sizes(folder), indent=1) + "\n")
 
     def _item(self, step: int, name: str) -> Path:
         """The folder of one item, after comparing its files with the inventory."""
@@ -233,14 +258,14 @@ class CheckpointStore:
         folder = self.directory / str(step)
         inventory = folder / INVENTORY
         if inventory.exists():  # object stores have no rename to write it before
-            _compare(folder, name, read_json(inventory).items())
+            compare(folder, name, read_json(inventory).items())
         if not (folder / name).is_dir():
             raise BadInput(f"{folder} holds no {name}: it was saved without")
         return folder / name
 
     def _metadata(self, step: int, item: str) -> dict[str, jax.ShapeDtypeStruct]:
         path = self._item(step, item)
-        with _explained(path):
+        with explained(path):
             stored = ocp.PyTreeCheckpointHandler().metadata(path).tree
             return {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in stored.items()}
 
@@ -260,65 +285,8 @@ class CheckpointStore:
     def _read(self, step: int, item: str, wanted: dict, restore_args: dict) -> dict:
         path = self._item(step, item)
         args = ocp.args.PyTreeRestore(wanted, restore_args=restore_args, partial_restore=True)
-        with _explained(path):
+        with explained(path):
             return ocp.PyTreeCheckpointHandler().restore(path, args=args)
-
-
-def check_place(directory: str | os.PathLike) -> None:
-    """Raises BadInput for a path with wildcards in it: Orbax takes them for a pattern when it ends
-    a save, and what it saved there could never be read."""
-    if found := sorted(set("[]*") & set(str(_absolute(directory)))):
-        raise BadInput(
-            f"{directory}: checkpoints cannot lie under a path with {' '.join(found)} in its name: "
-            "choose another place"
-        )
-
-
-def locate(path: str | os.PathLike) -> tuple[Path, int]:
-    """(checkpoint directory, step) of a run, a checkpoint directory (latest step) or a step in it.
-
-    Raises:
-      BadInput: `path` is none of them, or holds no complete step.
-    """
-    path = _absolute(path)
-    if path.name.isdecimal() and (path.parent / "model.json").is_file():
-        if path.name not in map(str, complete_steps(path.parent)):
-            raise BadInput(f"{path.parent} holds no step {path.name}")
-        return path.parent, int(path.name)
-    for directory in (path, path / "checkpoints"):
-        if (directory / "model.json").is_file():
-            steps = complete_steps(directory)
-            if not steps:
-                raise BadInput(f"{directory} holds no complete step yet")
-            return directory, steps[-1]
-    if not path.exists():
-        raise BadInput(f"{path} does not exist")
-    raise BadInput(f"{path} is neither a checkpoint nor a run: no model.json in it")
-
-
-def is_checkpoint(path: str | os.PathLike) -> bool:
-    """Whether `path` is a run, a checkpoint directory, or a step in one."""
-    path = _absolute(path)
-    places = [path, path / "checkpoints"] + ([path.parent] if path.name.isdecimal() else [])
-    return any((place / "model.json").is_file() for place in places)
-
-
-def complete_steps(directory: Path) -> list[int]:
-    """Steps under `directory` that were saved to the end, ascending.
-
-    A step that lost files since is one of them: reading it says which, and an older one does not
-    take its place.
-    """
-    found = _folders_called_steps(directory).items()
-    # Neither an empty folder has them nor another program's.
-    return sorted(step for step, parts in found if parts & {"params", INVENTORY})
-
-
-def _folders_called_steps(directory: Path) -> dict[int, set[str]]:
-    """The parts in each finished folder with the name of a step: not "0007", not "eval_7"."""
-    folders = [Path(path) for path in ocp.utils.checkpoint_steps_paths(directory)]
-    called = [folder for folder in folders if re.fullmatch("0|[1-9][0-9]*", folder.name)]
-    return {int(f.name): {part for part in PARTS if (f / part).exists()} for f in called}
 
 
 def flatten(tree) -> dict[str, Any]:
@@ -345,18 +313,6 @@ def _read_config(head: dict, path: Path) -> ModelConfig:
     return config
 
 
-def _check_carried(head: dict, directory: Path) -> None:
-    digests = head.get("carried")
-    if not isinstance(digests, dict):
-        raise BadInput(f"{directory / 'model.json'}: carried must list files, not {digests!r}")
-    for name, digest in digests.items():
-        path = directory / "hf" / name
-        if not path.is_file():
-            raise BadInput(f"{path} is missing: copy the checkpoint whole")
-        if sha256(path) != digest:
-            raise BadInput(f"{path} is not the file that the checkpoint was made with: restore it")
-
-
 def _check_fit(where: Path, stored: Mapping, wanted: Mapping) -> None:
     wrong = [f"{name} is missing" for name in sorted(wanted.keys() - stored.keys())]
     wrong += [f"{name} is not expected" for name in sorted(stored.keys() - wanted.keys())]
@@ -368,38 +324,6 @@ def _check_fit(where: Path, stored: Mapping, wanted: Mapping) -> None:
     if wrong:
         more = f"; and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise BadInput(f"{where}: made for another configuration: {'; '.join(wrong[:8])}{more}")
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in sorted(folder.glob("*/**/*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
-
-
-def _compare(folder: Path, item: str, inventory: Iterable[tuple[str, int]]) -> None:
-    found = _sizes(folder)
-    for name, size in inventory:
-        if name.startswith(f"{item}/") and found.get(name) != size:
-            there = f"{found[name]} bytes" if name in found else "missing"
-            raise BadInput(f"{folder / name}: {there}, written with {size} bytes: damaged")
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns whatever is raised while reading into one line that names the file."""
-    try:
-        yield
-    except (MemoryError, jax.errors.JaxRuntimeError):  # too large for where it is to go
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        named = re.search(r'local file "([^"]+)"', text)
-        cause = text.partition(" [tensorstore_spec")[0][:300]
-        where = named.group(1) if named else path
-        raise BadInput(f"{where}: damaged checkpoint ({cause})") from None
-
-
-def _absolute(path: str | os.PathLike) -> Path:
-    return Path(os.path.abspath(path))
 
 
 def _barrier(name: str) -> None:

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from biomatrix_jax import checkpoint
 from biomatrix_jax.checkpoint import CheckpointStore, flatten, is_checkpoint, locate
+from biomatrix_jax.checkpoint.places import INVENTORY
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
@@ -82,7 +83,7 @@ def test_stored_dtype_is_kept(tmp_path, dtype):
     store = CheckpointStore.open(tmp_path / "c")
     leaf = store.abstract_params(3)["x.y"]
     assert (leaf.shape, leaf.dtype) == (values.shape, values.dtype)
-    assert store.read_param(3, "x.y").tobytes() == values.tobytes()
+    assert store.reader(3).read("x.y").tobytes() == values.tobytes()
     restored = store.restore_params(3, {"x": {"y": leaf}})
     assert np.asarray(restored["x"]["y"]).tobytes() == values.tobytes()
 
@@ -119,8 +120,8 @@ def test_arrays_may_change_as_soon_as_save_returns(tmp_path):
             x = step(x)
     store = CheckpointStore.open(tmp_path / "c")
     for i in range(3):
-        assert (store.read_param(i, "x") == i).all()
-        assert (store.read_param(i, "host") == i).all()
+        assert (store.reader(i).read("x") == i).all()
+        assert (store.reader(i).read("host") == i).all()
 
 
 def test_keep_leaves_the_newest(tmp_path):
@@ -240,8 +241,8 @@ def test_killed_while_saving(tmp_path):
     store = CheckpointStore.open(tmp_path / "c")
     assert store.latest() >= 1
     for step in store.steps():  # each one that is listed is whole
-        assert store.read_param(step, "step") == step
-        assert store.read_param(step, "x").shape == (2_000_000,)
+        assert store.reader(step).read("step") == step
+        assert store.reader(step).read("x").shape == (2_000_000,)
 
 
 def test_a_failed_save_raises_and_leaves_no_step(saved, monkeypatch):
@@ -274,10 +275,10 @@ def test_damage_is_named_by_file(saved, kind):
 
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_damaged_inventory(saved, content):
-    inventory = saved[0] / "20" / checkpoint.INVENTORY
+    inventory = saved[0] / "20" / INVENTORY
     inventory.write_text(content)
-    with pytest.raises(BadInput, match=checkpoint.INVENTORY):
-        CheckpointStore.open(saved[0]).read_param(20, "final_norm.scale")
+    with pytest.raises(BadInput, match=INVENTORY):
+        CheckpointStore.open(saved[0]).reader(20).read("final_norm.scale")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -433,9 +434,9 @@ def test_too_little_memory_is_not_called_damage(saved, monkeypatch):
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(checkpoint.ocp.PyTreeCheckpointHandler, "restore", full)
+    monkeypatch.setattr(ocp.PyTreeCheckpointHandler, "restore", full)
     with pytest.raises(MemoryError):
-        CheckpointStore.open(saved[0]).read_param(20, "final_norm.scale")
+        CheckpointStore.open(saved[0]).restore_params(20, abstract(saved[1]))
 
 
 def test_open_elsewhere(tmp_path):
@@ -445,7 +446,7 @@ def test_open_elsewhere(tmp_path):
 
 def test_inventory_lists_every_file(saved):
     folder = saved[0] / "20"
-    listed = json.loads((folder / checkpoint.INVENTORY).read_text())
+    listed = json.loads((folder / INVENTORY).read_text())
     items = ("params", "training", "data")
     found = [p for item in items for p in (folder / item).rglob("*") if p.is_file()]
     assert listed == {p.relative_to(folder).as_posix(): p.stat().st_size for p in found}
