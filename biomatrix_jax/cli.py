@@ -155,6 +155,60 @@ def convert_verify(a, b, tol, as_json):
     sys.exit(0 if report.equal else 1)
 
 
+@biomatrix.group()
+def vocab():
+    """The vocabulary: text, and the tokens of molecules and proteins."""
+
+
+@vocab.command("extend")
+@click.argument("base")
+@click.argument("dst", type=_path)
+@click.option(
+    "--counts",
+    type=_path,
+    help='Joint molecule tokens and how often they occur: JSON {"[C 42]": 123}, or a line each '
+    "with a tab between.  [default: no joint tokens]",
+)
+@click.option(
+    "--coverage",
+    default=0.99,
+    show_default=True,
+    help="Keep the most frequent joint tokens that are more than this share of all occurrences.",
+)
+@click.option(
+    "--selfies",
+    type=_path,
+    help="SELFIES symbols, one a line.  [default: those of the joint tokens]",
+)
+@click.option(
+    "--protein-codes",
+    default=4096,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How many protein structure codes.",
+)
+@click.option(
+    "--pad-to",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The table grows to a multiple of this.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the noise on new rows.")
+@click.option("--untie", is_flag=True, help="Give a tied base an output head of its own.")
+@click.option("--revision", help="Of a BASE on the Hub: branch, tag or commit.")
+@_overwrite
+def vocab_extend(base, dst, counts, selfies, coverage, **options):
+    """Qwen3 model BASE (Hugging Face directory or Hub id) -> the same with all token families,
+    DST."""
+    from biomatrix_jax.convert.extend import extend
+    from biomatrix_jax.tokens.counts import choose
+
+    chosen = choose(counts, selfies, coverage)
+    tokens = {"selfies": chosen.selfies, "molecule_tokens": chosen.molecule_tokens}
+    _tell(chosen.notes + extend(base, dst, **tokens, **options))
+
+
 @biomatrix.command()
 @click.argument("checkpoint", type=_path)
 @click.option("--prompt", help="Text, control tokens spelled out where wanted.")

@@ -47,6 +47,7 @@ def test_spelling_and_reading_are_inverse():
     assert families.molecule_token("[=C]", 166) == "[=C 166]"
     assert families.molecule_token("[Branch1]", families.NO_CODE) == "[Branch1 -1]"
     assert families.code_of("[Branch1 -1]") == -1
+    assert families.symbol_of("[=C 166]") == "[=C]"
 
 
 def test_published_counts_fill_the_published_embedding():

@@ -1,0 +1,190 @@
+"""A base model with the token families of BioMatrix: its tokenizer, and rows for the new tokens."""
+
+import dataclasses
+import functools
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biomatrix_jax import __version__
+from biomatrix_jax.config import ModelConfig
+from biomatrix_jax.convert import hf_config, hf_files, rules
+from biomatrix_jax.convert.hub import EXTENSION, find_id, resolve
+from biomatrix_jax.convert.importer import _left_behind, check_places
+from biomatrix_jax.convert.new_rows import GENERATOR, Plan, Table, description_pieces, extended
+from biomatrix_jax.convert.source import HFSource, check_tokenizer
+from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import atomic_directory, read_json, sha256
+from biomatrix_jax.tokens import Vocabulary, extend_tokenizer
+from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_JSON
+
+SHARD_SIZE = "5GB"
+
+_STREAMS = {"embedding.table": 0, "head.table": 1}  # of the noise
+
+
+def extend(
+    base: str | os.PathLike,
+    dst: str | os.PathLike,
+    *,
+    selfies: Iterable[str],
+    molecule_tokens: Iterable[str],
+    protein_codes: int = 4096,
+    pad_to: int = 64,
+    seed: int = 0,
+    noise: float | None = None,
+    untie: bool = False,
+    overwrite: bool = False,
+    revision: str | None = None,
+) -> list[str]:
+    """Makes the Hugging Face directory `dst`: the base with all token families added.
+
+    Every token of the base keeps its id and its row to the bit, and all other tensors are copied. A
+    new token's row is the mean of the base's rows for the pieces of its description (see
+    `tokens.descriptions`), plus Gaussian noise. An own output head gets its new rows in the same
+    way from its own rows, with other noise. Rows that the base has beyond its tokens are taken
+    before the table grows; where it need not grow, the rest of them stay as they are. Where it
+    does, it grows to a multiple of `pad_to`; those last rows belong to no token and have no
+    description: they are the mean of all the base's tokens, plus noise. What the base came with
+    (generation configuration, chat template) is copied byte for byte. `dst` appears when all is
+    written, with everything that defines it in vocab_extension.json.
+
+    Args:
+      base: a Hugging Face directory of a Qwen3 model, or its Hub id.
+      selfies: SELFIES symbols, `[=C]`, in the order of their ids.
+      molecule_tokens: joint tokens of a symbol and a structure code, `[=C 166]`, likewise.
+      protein_codes: how many protein structure codes there are.
+      noise: its standard deviation; None: 1 / sqrt(D), as the original.
+      untie: gives a tied base a head of its own: the embedding's old rows, and new rows with noise
+        of their own.
+      revision: of a base on the Hub.
+
+    Returns:
+      Notes for the user, one line each.
+
+    Raises:
+      BadInput: the base cannot be used, has one of the tokens already, or has NaN or infinity in a
+        row that a mean is made of; tokens that no family has; `dst` exists and `overwrite` is
+        false, or is the base. Nothing is written.
+    """
+    _check_whole("pad_to", pad_to, 1, 2**32)
+    _check_whole("seed", seed, 0, 2**64)
+    path = resolve(base, revision)
+    check_places(path, dst, overwrite)
+    source = HFSource(path)
+    check_tokenizer(path, source.config)
+    old = Vocabulary.from_pretrained(path)
+    noise = _spread(noise, source.config)
+    with atomic_directory(dst, overwrite) as temporary:
+        # First of all: it replaces the directory.
+        vocabulary = extend_tokenizer(
+            path,
+            temporary,
+            selfies=selfies,
+            molecule_tokens=molecule_tokens,
+            protein_codes=protein_codes,
+        )
+        plan = _plan(old, vocabulary, source.config.vocab_size, pad_to)
+        tied = source.config.tied_embeddings and not untie
+        model = dataclasses.replace(source.config, vocab_size=plan.rows, tied_embeddings=tied)
+        _write_config(path / "config.json", temporary / "config.json", model)
+        _write_weights(temporary, source, model, plan, noise, seed)
+        record = {
+            "made_by": f"biomatrix-jax {__version__}, numpy {np.__version__}",
+            "base": {
+                "path": str(base),
+                # The commit, since a branch moves.
+                "revision": path.name if find_id(base) else None,
+                "tokenizer_sha256": sha256(path / TOKENIZER_JSON),
+                "tokens": old.size,
+                "rows": plan.stored,
+                "tied": source.config.tied_embeddings,
+            },
+            "tokens": vocabulary.size,
+            "rows": plan.rows,
+            "pad_to": pad_to,
+            "padding_rows": plan.rows - vocabulary.size,
+            "tied": tied,
+            "families": _families(vocabulary),
+            "noise": {"seed": seed, "standard_deviation": noise, "generator": GENERATOR},
+        }
+        (temporary / EXTENSION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        left = _left_behind(source, temporary)
+    notes = [f"{path}: not carried along: {', '.join(left)}"] if left else []
+    return [*source.notes, *notes, _summary(plan, model)]
+
+
+def _check_whole(name: str, value: Any, least: int, end: int) -> None:
+    if type(value) is not int or not least <= value < end:
+        raise BadInput(f"{name} must be a whole number, {least} or more, not {value!r}")
+
+
+def _spread(noise: float | None, model: ModelConfig) -> float:
+    if noise is None:
+        return 1 / math.sqrt(model.embed_dim)
+    if not 0 <= noise < math.inf:
+        raise BadInput(f"noise is a standard deviation, finite and 0 or more, not {noise}")
+    return float(noise)
+
+
+def _plan(old: Vocabulary, vocabulary: Vocabulary, stored: int, pad_to: int) -> Plan:
+    spellings = [vocabulary.token(token_id) for token_id in range(old.size, vocabulary.size)]
+    pieces = [description_pieces(old, spelling) for spelling in spellings]
+    return Plan(old, pieces, stored, max(stored, math.ceil(vocabulary.size / pad_to) * pad_to))
+
+
+def _write_config(before: Path, after: Path, model: ModelConfig) -> None:
+    carried = read_json(before)
+    content = hf_config.updated(carried, model, None, str(before))
+    changed = hf_config.text(content).encode()
+    after.write_bytes(before.read_bytes() if content == carried else changed)
+
+
+def _write_weights(
+    directory: Path, source: HFSource, model: ModelConfig, plan: Plan, noise: float, seed: int
+) -> None:
+    dtypes = {path: np.dtype(spec.dtype) for path, spec in source.specs().items()}
+    dtypes.setdefault("head.table", dtypes["embedding.table"])
+    # Widest first, as a weights file wants its tensors.
+    tensors = sorted(rules.in_file_order(model), key=lambda t: -dtypes[t.path].itemsize)
+    specs = [Spec(t.name, dtypes[t.path], t.shape) for t in tensors]
+
+    def pieces(tensor: rules.Tensor) -> Iterator[np.ndarray]:
+        if tensor.path in _STREAMS:
+            table = _table(source, tensor.path)
+            yield from extended(table, plan, noise, seed, _STREAMS[tensor.path])
+            return
+        for index in rules.pieces(tensor, dtypes[tensor.path].itemsize):
+            yield source.read(tensor.path, index)
+
+    hf_files.write_tensors(directory, specs, map(pieces, tensors), hf_files.parse_size(SHARD_SIZE))
+
+
+def _table(source: HFSource, path: str) -> Table:
+    specs = source.specs()
+    origin = path if path in specs else "embedding.table"  # of a head that was tied
+    spec = specs[origin]
+    read = functools.partial(source.read, origin)
+    name = f"{source.path}: {rules.NAMES[origin]}"
+    return Table(name, np.dtype(spec.dtype), spec.shape[1], read)
+
+
+def _families(vocabulary: Vocabulary) -> dict[str, dict[str, int]]:
+    return {
+        family: {"count": len(ids), "first_id": int(ids.min())}
+        for family, ids in vocabulary.families.items()
+    }
+
+
+def _summary(plan: Plan, model: ModelConfig) -> str:
+    head = "tied to the embedding" if model.tied_embeddings else "its own"
+    return (
+        f"{plan.tokens:,} tokens, {len(plan.pieces):,} of them new from id {plan.base.size} on, in "
+        f"{plan.rows:,} rows (the base has {plan.stored:,}); the output head is {head}"
+    )
