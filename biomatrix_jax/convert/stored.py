@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from biomatrix_jax.mapped import map_array
+
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
@@ -22,17 +24,20 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class Stored(Spec):
-    """A tensor in a file, in C order."""
+    """A tensor in a file.
+
+    Attributes:
+      offset: bytes from the start of the file to the first element.
+      strides: bytes from one element to the next along each axis; None: C order.
+    """
 
     file: Path
-    offset: int  # bytes from the start of the file
+    offset: int
+    strides: tuple[int, ...] | None = None
 
     def read(self) -> np.ndarray:
         """The tensor, mapped from the file and read only.
 
         Only what is then looked at is read from the disk, and its pages go when the last view does.
         """
-        if not self.nbytes:
-            return np.empty(self.shape, self.dtype)
-        raw = np.memmap(self.file, np.uint8, "r", self.offset, (self.nbytes,))
-        return raw.view(self.dtype).reshape(self.shape)
+        return map_array(self.file, self.dtype, self.shape, self.offset, self.strides)

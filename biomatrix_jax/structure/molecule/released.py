@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.molecule.torch_file import read_tensors
 from biomatrix_jax.structure.molecule.vqvae import VQVAEConfig, Weights
 from biomatrix_jax.structure.molecule.weights import unflatten
+from biomatrix_jax.torch_file import read_tensors
 
 CODEBOOK = "quantizer.embedding.weight"
 PERCEPTRONS = {
