@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from biomatrix_jax.convert.hf_files import INDEX, SINGLE
-from biomatrix_jax.errors import BadInput
+from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import read_json
 from biomatrix_jax.tokens.tokenizer_files import CHAT_TEMPLATES, TOKENIZER_FILES, TOKENIZER_JSON
 
@@ -60,7 +60,7 @@ def resolve(path: str | os.PathLike, revision: str | None = None) -> Path:
         snapshot = _fetch(repo_id, revision, where, offline=names is None)
     if missing := _missing(snapshot):
         raise BadInput(
-            f"{where}: {snapshot} lacks {', '.join(missing)}: "
+            f"{where}: {snapshot} lacks {some(missing)}: "
             + ("connect to complete it" if names is None else f"the repository's {INDEX} is wrong")
         )
     if names is None and not (snapshot / TOKENIZER_JSON).exists():
@@ -123,7 +123,7 @@ def _cause(error: Exception) -> str:
         case errors.HfHubHTTPError():
             said = error.server_message or _first_line(error)
             return f"the Hub answered {error.response.status_code} ({said}): try again later"
-    return f"{_first_line(error)}: try again, what has arrived is kept"
+    return f"{type(error).__name__} ({_first_line(error)}): try again"
 
 
 def _first_line(error: Exception) -> str:

@@ -105,8 +105,8 @@ def connected(monkeypatch, cache: Path) -> Iterator[FakeHub]:
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, code: str = "", message: str = ""):
-        self.status, self.code, self.message = status, code, message
+    def __init__(self, status: int, code: str = "", message: str = "", content: dict | None = None):
+        self.status, self.code, self.message, self.content = status, code, message, content or {}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, *self._route(path, body))
         except _Refused as refused:
             headers = {"X-Error-Code": refused.code, "X-Error-Message": refused.message}
-            self._answer(refused.status, b"{}", {k: v for k, v in headers.items() if v})
+            self._answer(refused.status, refused.content, {k: v for k, v in headers.items() if v})
 
     do_GET = do_HEAD = do_POST = do_PUT = _handle
 
@@ -213,7 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._may_write(asked["organization"])
         repo = f"{asked['organization']}/{asked['name']}"
         if repo in self.hub.repositories:
-            raise _Refused(409, message="You already created this model repo")
+            there = {"url": f"{self.hub.url}/{repo}"}
+            raise _Refused(409, message="You already created this model repo", content=there)
         private = asked.get("visibility") == "private" or asked.get("private") is True
         self.hub.add(repo, {".gitattributes": b"*.safetensors filter=lfs"}, private=private)
         return ({"url": f"{self.hub.url}/{repo}"},)
