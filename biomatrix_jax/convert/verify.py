@@ -1,29 +1,27 @@
-"""Compares two models tensor by tensor: Hugging Face directories or checkpoints, in any pairing."""
+"""Compares two models, Hugging Face directories or our checkpoints in any pairing: architectures,
+tensors and, where asked, logits: our own, or ours against those of transformers."""
 
 import dataclasses
+import importlib.metadata
 import json
 import math
 import os
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from biomatrix_jax.convert import rules
-from biomatrix_jax.convert.source import Source, open_source, same_bits
+from biomatrix_jax.convert import reference
+from biomatrix_jax.convert.compare_logits import (
+    LogitsReport,
+    LogitsTest,
+    compare_logits,
+    our_logits,
+)
+from biomatrix_jax.convert.compare_tensors import Difference, Tolerance, compare_tensors
+from biomatrix_jax.convert.random_rows import random_rows
+from biomatrix_jax.convert.source import Source, open_source
 from biomatrix_jax.errors import BadInput
 
 LISTED = 20  # tensors that the text names; the JSON names all
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """A tensor, by its Hugging Face name, that is not the same on both sides."""
-
-    name: str
-    problem: str
-    max_abs: float | None = None  # largest absolute difference, where values were compared
-    max_rel: float | None = None  # largest difference relative to A's value
+LIBRARIES = ("biomatrix-jax", "jax", "jaxlib", "flax", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,118 +29,160 @@ class Report:
     """What `verify` found.
 
     Attributes:
-      tol: None compared dtypes and bits; a number compared values.
-      tensors: how many were compared.
+      b: None where A alone was run by the reference; no tensors are compared then.
+      tol, rtol: the tolerance of tensors; None where dtypes and bits had to agree.
+      against: "transformers" where it computed B's logits.
       config: architecture fields that differ, each [A's, B's].
-      max_abs: the largest absolute difference of any tensor; None where bits were compared.
-      notes: what was noticed while reading.
+      dtypes: of A's tensors, and of B's.
+      tensors: how many were compared.
+      differences: the tensors that do not agree.
+      max_abs, max_rel: the largest of all tensors compared, see `Difference`; what differs in dtype
+        already, where bits had to agree, was not measured.
+      test, logits: what was run and what came out; None where it was not asked for. `logits` is
+        None also where vocabularies differ, which `notes` says.
+      notes: what was noticed on the way.
+      versions: of the libraries.
     """
 
     a: str
-    b: str
+    b: str | None
     tol: float | None
-    tensors: int
+    rtol: float | None
+    against: str | None
     config: dict[str, list[Any]]
+    dtypes: list[list[str]]
+    tensors: int
     differences: list[Difference]
-    max_abs: float | None
+    max_abs: float
+    max_rel: float
+    test: LogitsTest | None
+    logits: LogitsReport | None
     notes: list[str]
+    versions: dict[str, str]
 
     @property
     def equal(self) -> bool:
-        return not self.config and not self.differences
+        same = not self.config and not self.differences
+        return same and (self.logits is None or self.logits.equal)
 
     def text(self) -> str:
         """For reading: a line where all is equal, else a line for each difference."""
-        kind = "bit for bit" if self.tol is None else f"within {self.tol:g}"
         lines = list(self.notes)
-        if self.equal:
+        if self.b is not None:
+            lines += self._tensor_lines()
+        if self.logits is not None:
+            sides = f" ({self.against} computed B's)" if self.against else ""
+            lines.append(self.logits.text() + sides)
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """An object with `equal` and the attributes; `logits` has an `equal` of its own. Numbers
+        that are not finite are null: JSON has none."""
+        content = {"equal": self.equal, **dataclasses.asdict(self)}
+        if self.logits is not None:
+            content["logits"] = {"equal": self.logits.equal, **content["logits"]}
+        return json.dumps(_finite(content), indent=1, allow_nan=False)
+
+    def _tensor_lines(self) -> list[str]:
+        kind = "bit for bit"
+        if self.tol is not None:
+            kind = f"within {self.tol:g}" + (f" + {self.rtol:g} |b|" if self.rtol else "")
+        if not self.config and not self.differences:
             most = "" if self.tol is None else f", largest difference {self.max_abs:.3g}"
-            return "\n".join([*lines, f"equal {kind}: {self.tensors} tensors{most}"])
-        lines.append(f"not equal {kind}: A is {self.a}, B is {self.b}")
+            return [f"equal {kind}: {self.tensors} tensors{most}"]
+        lines = [f"not equal {kind}: A is {self.a}, B is {self.b}"]
         lines += [f"  config {key}: {a} in A, {b} in B" for key, (a, b) in self.config.items()]
         lines += [f"  {d.name}: {d.problem}" for d in self.differences[:LISTED]]
         if len(self.differences) > LISTED:
             lines.append(f"  and {len(self.differences) - LISTED} more tensors")
-        return "\n".join(lines)
-
-    def to_json(self) -> str:
-        """Differences that are not finite are null: JSON has no infinity."""
-        content = {"equal": self.equal, **dataclasses.asdict(self)}
-        for entry in (content, *content["differences"]):
-            for key in ("max_abs", "max_rel"):
-                if not math.isfinite(entry.get(key) or 0.0):
-                    entry[key] = None
-        return json.dumps(content, indent=1, allow_nan=False)
+        return lines
 
 
-def verify(a: str | os.PathLike, b: str | os.PathLike, tol: float | None = None) -> Report:
-    """Compares the architectures and all tensors, one parameter of each side in memory at a time.
+def verify(
+    a: str | os.PathLike,
+    b: str | os.PathLike | None = None,
+    tol: float | None = None,
+    rtol: float | None = None,
+    *,
+    logits: LogitsTest | None = None,
+    against: str | None = None,
+    revision_a: str | None = None,
+    revision_b: str | None = None,
+) -> Report:
+    """Compares architectures and all tensors, a few megabytes of each side in memory at a time.
 
     Args:
-      tol: None: dtypes and bits must agree. Else the largest allowed absolute difference, whatever
-        the dtypes; NaN agrees with NaN.
+      a, b: Hugging Face directories or Hub ids, our runs, checkpoints or steps. `b` may be left out
+        with `against`.
+      tol, rtol: None: dtypes and bits must agree. With either, the other one being 0, values must
+        do, whatever the dtypes: |a - b| <= tol + rtol |b|; NaN agrees with NaN.
+      logits: also compares logits on random packed rows, in float32, one model in memory at a time.
+      against: "transformers": compares logits, and has it compute those of B (of A, without `b`) in
+        PyTorch on the CPU. For that a checkpoint is exported to a temporary directory.
+      revision_a, revision_b: branch, tag or commit of a Hub id.
 
     Raises:
-      BadInput: one of them cannot be read, or `tol` is no finite number of 0 or more.
+      BadInput: A or B cannot be read, a tolerance is no finite number of 0 or more, what was asked
+        for does not go together, the reference is not installed.
     """
-    if tol is not None and not 0 <= tol < math.inf:
-        raise BadInput(f"tolerance {tol}: give a finite number, 0 or more")
-    one, two = open_source(a), open_source(b)
+    within = None if tol is None and rtol is None else Tolerance(tol or 0.0, rtol or 0.0)
+    if b is None and against is None:
+        raise BadInput("verify: name B to compare A with, or pass --against transformers")
+    if b is None and (within or revision_b):
+        raise BadInput("verify: tolerances of tensors and a revision of B need a B")
+    libraries = LIBRARIES
+    if against is not None:
+        reference.check(against)
+        libraries += reference.LIBRARIES
+        logits = logits or LogitsTest()
+    one = open_source(a, revision_a)
+    two = one if b is None else open_source(b, revision_b)
     ours, theirs = dataclasses.asdict(one.config), dataclasses.asdict(two.config)
-    config = {key: [ours[key], theirs[key]] for key in ours if ours[key] != theirs[key]}
-    differences = list(_other_tensors(one, two))
-    count, largest = 0, 0.0
-    for name, x, y in _shared_tensors(one, two):
-        count += 1
-        if tol is None:
-            if x.dtype != y.dtype:
-                differences.append(Difference(name, f"{x.dtype} in A, {y.dtype} in B"))
-            elif not same_bits(x, y):
-                found = _distance(name, x, y)
-                problem = f"bits differ; {found.problem}"
-                differences.append(dataclasses.replace(found, problem=problem))
-            continue
-        distance = _distance(name, x, y)
-        largest = max(largest, distance.max_abs)
-        if distance.max_abs > tol:
-            differences.append(distance)
-    most = None if tol is None else largest
-    notes = one.notes + two.notes
-    return Report(str(a), str(b), tol, count, config, differences, most, notes)
+    tensors = None if b is None else compare_tensors(one, two, within)
+    notes = one.notes + (two.notes if two is not one else [])
+    measured = None
+    if logits is not None and one.config.vocab_size == two.config.vocab_size:
+        measured = _compare_logits(one, two, logits, against)
+    elif logits is not None:
+        notes.append("logits not compared: they are over different vocabularies")
+    return Report(
+        a=str(a),
+        b=None if b is None else str(b),
+        tol=within and within.tol,
+        rtol=within and within.rtol,
+        against=against,
+        config={key: [ours[key], theirs[key]] for key in ours if ours[key] != theirs[key]},
+        dtypes=[_dtypes(one), _dtypes(two)],
+        tensors=tensors.count if tensors else 0,
+        differences=tensors.differences if tensors else [],
+        max_abs=tensors.max_abs if tensors else 0.0,
+        max_rel=tensors.max_rel if tensors else 0.0,
+        test=logits,
+        logits=measured,
+        notes=notes,
+        versions={name: importlib.metadata.version(name) for name in libraries},
+    )
 
 
-def _other_tensors(one: Source, two: Source) -> Iterator[Difference]:
-    """Tensors of one side only, and tensors of another shape."""
-    shapes = [
-        {t.name: t.shape for group in rules.tensors(side.config).values() for t in group}
-        for side in (one, two)
-    ]
-    for name in dict.fromkeys([*shapes[0], *shapes[1]]):
-        a, b = (side.get(name) for side in shapes)
-        if a is None or b is None:
-            yield Difference(name, "only in A" if b is None else "only in B")
-        elif a != b:
-            yield Difference(name, f"shape {list(a)} in A, {list(b)} in B")
+def _compare_logits(
+    one: Source, two: Source, test: LogitsTest, against: str | None
+) -> LogitsReport:
+    positions = min(one.config.max_positions, two.config.max_positions)
+    rows = random_rows(test.rows, test.length, test.seed, one.config.vocab_size, positions)
+    ours = our_logits(one.path, rows)
+    if against is None:
+        return compare_logits(ours, our_logits(two.path, rows), rows, test.tol)
+    with reference.hf_directory(two) as directory:
+        return compare_logits(ours, reference.reference_logits(directory, rows), rows, test.tol)
 
 
-def _shared_tensors(one: Source, two: Source) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    groups, others = rules.tensors(one.config), rules.tensors(two.config)
-    shared = [path for path in groups if groups[path] == others.get(path)]
-    pairs = zip(one.parameters(shared), two.parameters(shared), strict=True)
-    for path, (left, right) in zip(shared, pairs, strict=True):
-        parts = (rules.split(one.config, path, side) for side in (left, right))
-        for (name, x), (_, y) in zip(*parts, strict=True):
-            yield name, x, y
+def _dtypes(source: Source) -> list[str]:
+    return sorted({spec.dtype.name for spec in source.specs().values()})
 
 
-def _distance(name: str, x: np.ndarray, y: np.ndarray) -> Difference:
-    x, y = x.astype(np.float32), y.astype(np.float32)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Equal infinities, and NaN in both, are no distance; NaN in one is an infinite one.
-        same = (x == y) | (np.isnan(x) & np.isnan(y))
-        absolute = np.where(same, 0, np.nan_to_num(np.abs(x - y), nan=np.inf, posinf=np.inf))
-        relative = np.where(same, 0, absolute / np.abs(x))
-    most = float(absolute.max(initial=0)), float(relative.max(initial=0))
-    count = int((~same).sum())
-    problem = f"{count} of {x.size} values differ, by {most[0]:.3g} at most"
-    return Difference(name, problem, *most)
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

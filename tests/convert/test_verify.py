@@ -41,7 +41,11 @@ def test_one_changed_bit(pair, tmp_path):
         assert not report.equal
         (difference,) = report.differences
         assert difference.name == NAME
-        assert difference.problem.startswith("bits differ; 1 of 256 values differ")
+        was, is_ = (float(hf.read_weights(side)[NAME][3, 2]) for side in (b, a))
+        assert difference.max_abs == abs(was - is_) > 0
+        assert difference.max_rel == pytest.approx(abs(was - is_) / abs(was))
+        assert (difference.differing, difference.size) == (1, 256)
+        assert difference.problem.startswith("1 of 256 values differ")
         assert NAME in report.text()
 
 
@@ -69,7 +73,7 @@ def test_tolerance(pair):
     report = verify(a, b, tol=0.2)
     (difference,) = report.differences
     assert (difference.name, difference.max_abs) == (NAME, 0.25)
-    relative = 0.25 / abs(changed[NAME][3, 2])
+    relative = 0.25 / abs(float(weights[NAME][3, 2]))  # to B's value
     assert difference.max_rel == pytest.approx(relative)
     assert "1 of 256 values differ, by 0.25 at most" in report.text()
 
