@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or gigabytes would stay on the disk
+    arguments.results.mkdir(parents=True, exist_ok=True)
     repeats = arguments.repeats or (1 if arguments.sweep else 5)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         scratch = Path(scratch)
@@ -142,7 +143,8 @@ def round_trip(name: str, command: list, scratch: Path, runs: dict) -> None:
             remove(dst)
             read(src)
             os.sync()
-            runs[direction].setdefault(each, []).append(measure(line, scratch))
+            run = measure(line, scratch)
+            runs[direction].setdefault(each, []).append(run)
 
 
 def read(directory: Path) -> None:
@@ -192,4 +194,10 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        command = " ".join(map(str, error.cmd))
+        sys.exit(
+            f"exit status {error.returncode}: {command}\n{error.output or ''}{error.stderr or ''}"
+        )

@@ -64,6 +64,7 @@ def measure(command: list, disk: Path, environment: dict[str, str] | None = None
             watch.stop()
             if process.returncode is None:
                 process.kill()
+                process.wait()
         seconds = time.perf_counter() - start
         subprocess.run(["sync", "-f", disk], check=True)
         on_disk = time.perf_counter() - start

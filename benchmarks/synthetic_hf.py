@@ -18,6 +18,7 @@ from biomatrix_jax.blocks import blocks
 from biomatrix_jax.config import ModelConfig, load
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.errors import BadInput
 
 DTYPE = np.dtype(ml_dtypes.bfloat16)
 SHARD_BYTES = 5 * 10**9  # as transformers cuts its files
@@ -62,4 +63,7 @@ def write(directory: Path, model: ModelConfig, specs: list[Spec]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BadInput as error:
+        sys.exit(str(error))
