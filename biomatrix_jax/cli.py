@@ -142,15 +142,40 @@ def convert_to_hf(src, dst, dtype, shard_size, overwrite):
 
 
 @convert.command("verify")
-@click.argument("a", type=_path)
-@click.argument("b", type=_path)
-@click.option("--tol", type=float, help="Largest absolute difference allowed; default: bitwise.")
+@click.argument("a")
+@click.argument("b", required=False)
+@click.option("--tol", type=float, help="Largest absolute difference allowed.  [default: bitwise]")
+@click.option("--rtol", type=float, help="In addition, this times the size of B's value.")
+@click.option("--logits", is_flag=True, help="Compare logits on random packed rows too.")
+@click.option("--rows", type=int, help="Of them.  [default: 2; implies --logits]")
+@click.option("--length", type=int, help="Tokens of a row.  [default: 256; implies --logits]")
+@click.option("--seed", type=int, help="Of the rows.  [default: 0; implies --logits]")
+@click.option(
+    "--logits-tol",
+    type=float,
+    help="Largest difference of a logit allowed, in units of the root mean square of B's or of 1, "
+    "whichever is more.  [default: 1e-4; implies --logits]",
+)
+@click.option(
+    "--against",
+    type=click.Choice(["transformers"]),
+    help="It computes B's logits (without B: those of A) on the CPU; implies --logits.",
+)
+@click.option("--revision-a", help="Of an A on the Hub: branch, tag or commit.")
+@click.option("--revision-b", help="Of a B on the Hub.")
 @click.option("--json", "as_json", is_flag=True)
-def convert_verify(a, b, tol, as_json):
-    """Compares the weights of any two of: Hugging Face directory, our checkpoint."""
+def convert_verify(a, b, tol, rtol, logits, rows, length, seed, logits_tol, as_json, **options):
+    """Compares any two of: Hugging Face directory or Hub id (org/name), our checkpoint.
+
+    Exit status 1 where they differ.
+    """
+    from biomatrix_jax.convert.compare_logits import LogitsTest
     from biomatrix_jax.convert.verify import verify
 
-    report = verify(a, b, tol=tol)
+    given = {"rows": rows, "length": length, "seed": seed, "tol": logits_tol}
+    given = {name: value for name, value in given.items() if value is not None}
+    test = LogitsTest(**given) if logits or given else None
+    report = verify(a, b, tol, rtol, logits=test, **options)
     click.echo(report.to_json() if as_json else report.text())
     sys.exit(0 if report.equal else 1)
 
