@@ -2,6 +2,7 @@
 
 import biomatrix_jax as bm
 model = bm.load(path)                    # Decoder
+bm.save(model, directory, files=path)    # a Hugging Face directory
 vocabulary = bm.Vocabulary.from_pretrained(path)
 ids = vocabulary.encode([bm.Text("Aspirin is "), bm.Smiles("CC(=O)Oc1ccccc1C(=O)O")])
 """
@@ -15,6 +16,7 @@ _HOMES = {
     "BadInput": "biomatrix_jax.errors",
     "Decoder": "biomatrix_jax.model",
     "load": "biomatrix_jax.convert.load",
+    "save": "biomatrix_jax.convert.exporter",
     "Vocabulary": "biomatrix_jax.tokens.vocabulary",
     "Text": "biomatrix_jax.tokens.segments",
     "Smiles": "biomatrix_jax.tokens.segments",
@@ -26,6 +28,7 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from biomatrix_jax.convert.exporter import save as save
     from biomatrix_jax.convert.load import load as load
     from biomatrix_jax.errors import BadInput as BadInput
     from biomatrix_jax.model import Decoder as Decoder

@@ -29,6 +29,7 @@ from biomatrix_jax.checkpoint.places import (
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent, read_json, sha256
+from biomatrix_jax.processes import barrier
 from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 
 FORMAT = 1
@@ -75,7 +76,7 @@ class CheckpointStore:
         directory = absolute(directory)
         check_place(directory)
         check_absent(directory)  # in every process, so that none waits for one that gave up
-        _barrier("checkpoint absent")
+        barrier("checkpoint absent")
         if jax.process_index() == 0:
             with atomic_directory(directory) as temporary:
                 files = temporary / "hf"
@@ -88,7 +89,7 @@ class CheckpointStore:
                     "carried": {name: sha256(files / name) for name in names},
                 }
                 (temporary / "model.json").write_text(json.dumps(head, indent=1) + "\n")
-        _barrier("checkpoint created")
+        barrier("checkpoint created")
         return cls(directory, config, dict(made), keep)
 
     @classmethod
@@ -324,10 +325,3 @@ def _check_fit(where: Path, stored: Mapping, wanted: Mapping) -> None:
     if wrong:
         more = f"; and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise BadInput(f"{where}: made for another configuration: {'; '.join(wrong[:8])}{more}")
-
-
-def _barrier(name: str) -> None:
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)

@@ -18,6 +18,7 @@ from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.convert.values import Finite, cast, find_dtype
 from biomatrix_jax.files import atomic_directory, check_absent, read_json
 from biomatrix_jax.model import Decoder
+from biomatrix_jax.processes import barrier
 from biomatrix_jax.tokens import tokenizer_files
 
 
@@ -85,6 +86,7 @@ def save(
                 export.write(temporary)
         else:
             export.take_part()
+    barrier("saved")
     return export.finite.notes("the model")
 
 

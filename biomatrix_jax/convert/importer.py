@@ -7,7 +7,7 @@ import numpy as np
 
 from biomatrix_jax.blocks import Index
 from biomatrix_jax.checkpoint import CheckpointStore, Pieces
-from biomatrix_jax.convert import rules
+from biomatrix_jax.convert import hub, rules
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.values import Finite
 from biomatrix_jax.errors import BadInput
@@ -15,13 +15,22 @@ from biomatrix_jax.files import atomic_directory, check_absent
 from biomatrix_jax.tokens.tokenizer_files import CHAT_TEMPLATES
 
 
-def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = False) -> list[str]:
+def from_hf(
+    src: str | os.PathLike,
+    dst: str | os.PathLike,
+    overwrite: bool = False,
+    revision: str | None = None,
+) -> list[str]:
     """Makes the checkpoint directory `dst` with one step, 0, and the files that came with `src`.
 
     Values and dtypes are kept to the bit; configuration, tokenizer and chat templates come along
     byte for byte. Weights go from the mapped files to the disk a few megabytes at a time; a stack
     of layers is written layer by layer, each one or more chunks of its own. `dst` appears when all
     is written.
+
+    Args:
+      src: a Hugging Face directory or Hub id.
+      revision: of a Hub id: branch, tag or commit.
 
     Returns:
       Notes for the user, one line each: tensors with values that are not finite, and what else
@@ -31,10 +40,13 @@ def from_hf(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool = Fa
       BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
     """
     check_places(src, dst, overwrite)
-    source = HFSource(src)
+    source = HFSource(hub.resolve(src, revision))
     check_tokenizer(source.files, source.config)
     specs = source.specs()
-    made = {"by": "convert from-hf", "from": str(src), "dtype": specs["embedding.table"].dtype.name}
+    dtype = specs["embedding.table"].dtype.name
+    made = {"by": "convert from-hf", "from": str(src), "dtype": dtype}
+    if hub.find_id(src):
+        made["commit"] = source.path.name  # as the Hub's cache calls its folders
     finite = Finite()
 
     def piece(path: str, index: Index) -> np.ndarray:

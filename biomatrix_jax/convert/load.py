@@ -26,17 +26,22 @@ def load(
     mesh: jax.sharding.Mesh | None = None,
     rules: ShardingRules | None = None,
     dtype: Any = None,
+    revision: str | None = None,
 ) -> Decoder:
     """Loads a decoder.
 
+    Nothing that is laid out over devices is ever whole in a host's memory: the slice of each
+    device is read and goes there, and a process reads those of its own devices.
+
     Args:
-      path: a Hugging Face directory, a run (its latest step), a checkpoint directory (its latest
-        step) or a step in one.
+      path: a Hugging Face directory or Hub id, a run (its latest step), a checkpoint directory (its
+        latest step) or a step in one.
       mesh: where to lay the parameters out, see `biomatrix_jax.sharding.make_mesh`; None: the
         first device.
       rules: how to lay them out; only with a mesh, None: the default rules.
       dtype: "float32", "bfloat16" or "float16" for parameters and computation; None: parameters as
         stored, computation in the embedding's dtype.
+      revision: of a Hub id: branch, tag or commit.
 
     Raises:
       BadInput: nothing there that can be used; the message names file or tensor.
@@ -44,7 +49,7 @@ def load(
     if rules is not None and mesh is None:
         raise BadInput("load: rules lay parameters out on a mesh; pass a mesh too")
     target = None if dtype is None else find_dtype(dtype)
-    source = open_source(path)
+    source = open_source(path, revision)
     check_tokenizer(source.files, source.config)
     for note in source.notes:
         log.info(note)

@@ -14,7 +14,7 @@ import numpy as np
 from biomatrix_jax import checkpoint
 from biomatrix_jax.blocks import Index, blocks
 from biomatrix_jax.config import ModelConfig
-from biomatrix_jax.convert import hf_config, hf_files, rules
+from biomatrix_jax.convert import hf_config, hf_files, hub, rules, torch_weights
 from biomatrix_jax.convert.values import same_bits
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import read_json
@@ -57,7 +57,8 @@ class HFSource:
         rules.check(self.config, ((names[t.name], t.shape, t.dtype) for t in found), str(path))
         self._stored = {names[tensor.name]: tensor for tensor in found}
         self._groups = rules.tensors(self.config)
-        self.weight_files = {hf_files.INDEX, *(tensor.file.name for tensor in found)}
+        indexes = {hf_files.INDEX, torch_weights.INDEX}
+        self.weight_files = indexes | {tensor.file.name for tensor in found}
         self.notes = self._drop_copied_head()
         if any(name != ours for name, ours in names.items()):
             self.notes.append(
@@ -126,12 +127,15 @@ class CheckpointSource:
         return self._reader.read(path, index)
 
 
-def open_source(path: str | os.PathLike) -> HFSource | CheckpointSource:
-    """Opens whichever of the two `path` is.
+def open_source(
+    path: str | os.PathLike, revision: str | None = None
+) -> HFSource | CheckpointSource:
+    """Opens whichever of the two `path` is; a Hub id stands for its files, see `hub.resolve`.
 
     Raises:
       BadInput: it is neither, or cannot be used.
     """
+    path = hub.resolve(path, revision)
     return CheckpointSource(path) if checkpoint.is_checkpoint(path) else HFSource(path)
 
 

@@ -125,10 +125,10 @@ def test_what_is_left_behind_is_said(tmp_path, shards):
     (src / "README.md").write_text("# A model")
     (src / "LICENSE").write_text("Apache-2.0")
     (src / "original").mkdir()
-    (note,) = from_hf(src, tmp_path / "ckpt")
+    _, note = from_hf(src, tmp_path / "ckpt")
     left = "LICENSE, README.md, additional_chat_templates/notes.txt, original"
     assert note == f"{src}: not carried along: {left}"
-    assert to_hf(tmp_path / "ckpt", tmp_path / "dst") == []
+    assert to_hf(tmp_path / "ckpt", tmp_path / "dst") == [f"{tmp_path / 'ckpt'}: {hf.ODD_NOTE}"]
     written = {p.relative_to(tmp_path / "dst").as_posix() for p in hf.snapshot(tmp_path / "dst")}
     assert written == {
         "model.safetensors",

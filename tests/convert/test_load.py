@@ -14,7 +14,9 @@ from biomatrix_jax.config import MeshConfig, ShardingRules
 from biomatrix_jax.convert import rules
 from biomatrix_jax.convert.exporter import to_hf
 from biomatrix_jax.convert.importer import from_hf
+from biomatrix_jax.convert.source import CheckpointSource, HFSource
 from biomatrix_jax.sharding.mesh import make_mesh
+from tests import processes
 from tests.convert import hf
 from tests.model import cases
 
@@ -90,6 +92,95 @@ def test_parameters_lie_on_the_mesh_as_the_rules_say(tmp_path):
         half = bm.load(tmp_path / path, mesh=mesh, dtype="bfloat16")
         q = parameters(half)["layers.attention.q"]
         assert (q.dtype, q.sharding.mesh) == (jnp.bfloat16, mesh)
+
+
+def local_bytes(arrays: dict) -> int:
+    """What the different slices on this process's devices hold."""
+    slices = {(n, str(s.index)): s.data.nbytes for n, a in arrays.items() for s in shards(a)}
+    return sum(slices.values())
+
+
+def shards(array: jax.Array) -> list:
+    return array.addressable_shards
+
+
+@pytest.mark.parametrize("kind", ["hf", "ckpt"])
+def test_each_device_gets_its_slice_and_nothing_is_read_whole(tmp_path, kind, monkeypatch):
+    config = hf.ModelConfig(64, 16, 2, 4, 4, 8, 24, tied_embeddings=False)
+    hf.write(tmp_path / "hf", config, cases.hf_weights(config), dtype="float32", shards=2)
+    from_hf(tmp_path / "hf", tmp_path / "ckpt")
+    read: list[tuple[str, int]] = []
+    for source in (HFSource, CheckpointSource):
+        original = source.read
+
+        def spy(self, path, index=(), original=original):
+            part = original(self, path, index)
+            read.append((path, part.nbytes))
+            return part
+
+        monkeypatch.setattr(source, "read", spy)
+    mesh = make_mesh(MeshConfig(fsdp=4, tensor=2), jax.devices())
+    arrays = parameters(bm.load(tmp_path / kind, mesh=mesh))
+    assert sum(size for _, size in read) == local_bytes(arrays)
+    for path, size in read:  # one slice at a time, of one device
+        assert size == shards(arrays[path])[0].data.nbytes
+        if "norm" not in path:
+            assert size == arrays[path].nbytes // 8
+
+
+TWO_BY_TWO = """
+import pathlib
+import numpy as np
+from flax import nnx
+import biomatrix_jax as bm
+from biomatrix_jax.checkpoint import flatten
+from biomatrix_jax.config import MeshConfig
+from biomatrix_jax.convert import rules, source
+from biomatrix_jax.convert.exporter import save
+from biomatrix_jax.sharding.mesh import make_mesh
+from tests import processes
+from tests.convert import hf
+
+weights = rules.from_hf_tensors({config}, hf.read_weights(pathlib.Path({hf!r})))
+mesh = make_mesh(MeshConfig(fsdp=2, tensor=2), jax.devices())
+read = 0
+for kind in (source.HFSource, source.CheckpointSource):
+    def spy(self, path, index=(), original=kind.read):
+        global read
+        part = original(self, path, index)
+        read += part.nbytes
+        return part
+    kind.read = spy
+answers = []
+for path in ({hf!r}, {ckpt!r}):
+    read = 0
+    model = bm.load(path, mesh=mesh)
+    arrays = flatten(nnx.state(model, nnx.Param))
+    slices = {{}}
+    for name, array in arrays.items():
+        for shard in array.addressable_shards:
+            expected = np.ascontiguousarray(weights[name][shard.index])
+            assert np.asarray(shard.data).tobytes() == expected.tobytes(), name
+            slices[name, str(shard.index)] = shard.data.nbytes
+    answers.append([read, sum(slices.values()), sum(a.nbytes for a in weights.values())])
+save(model, {out!r}, files={hf!r}, shard_size="4KB")
+answer(answers)
+"""
+
+
+def test_two_processes_read_what_their_devices_hold_and_write_one_export(tmp_path):
+    config = hf.ModelConfig(64, 16, 2, 4, 4, 8, 24, tied_embeddings=False)
+    weights = hf.write(tmp_path / "hf", config)
+    from_hf(tmp_path / "hf", tmp_path / "ckpt")
+    names = {name: str(tmp_path / name) for name in ("hf", "ckpt", "out")}
+    script = TWO_BY_TWO.format(config=f"hf.{config!r}", **names)
+    for answers in processes.run(script, count=2, devices=2):
+        for read, held, whole in answers:
+            assert read == held
+            assert held < 0.6 * whole  # half of it, and the norms, which are not split
+    hf.assert_same_bits(hf.read_weights(tmp_path / "out"), weights)
+    for name in ("config.json", "generation_config.json", "chat_template.jinja"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "hf" / name).read_bytes()
 
 
 def test_a_run_loads_its_latest_step(tmp_path):
