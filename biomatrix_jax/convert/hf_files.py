@@ -1,4 +1,7 @@
-"""The weights of a Hugging Face directory: one safetensors file, or several with an index."""
+"""The weights of a Hugging Face directory: one safetensors file, or several with an index.
+
+Where a directory has none, PyTorch files are read instead; they are never written.
+"""
 
 import itertools
 import json
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biomatrix_jax.convert import safetensors_file, shards
+from biomatrix_jax.convert import safetensors_file, shards, torch_weights
 from biomatrix_jax.convert.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput
 
@@ -19,7 +22,8 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**2
 
 
 def find_tensors(directory: str | os.PathLike) -> list[Stored]:
-    """Every tensor that the directory's files hold, in file order; no data is read.
+    """Every tensor that the directory's files hold, in file order; PyTorch files are looked at
+    only where there are no safetensors. No data is kept.
 
     A name that two files hold appears twice, see `shards.find`.
 
@@ -29,7 +33,10 @@ def find_tensors(directory: str | os.PathLike) -> list[Stored]:
     """
     found = shards.find(Path(directory), SINGLE, INDEX, safetensors_file.read_header)
     if found is None:
-        raise BadInput(f"{directory} holds no weights: neither {SINGLE} nor {INDEX}")
+        found = torch_weights.find_tensors(directory)
+    if found is None:
+        others = f"{torch_weights.SINGLE}, {torch_weights.INDEX}"
+        raise BadInput(f"{directory} holds no weights: neither {SINGLE} nor {INDEX}, {others}")
     return found
 
 

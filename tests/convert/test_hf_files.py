@@ -75,7 +75,7 @@ def test_sizes_that_are_none(text):
 
 
 def test_no_weights(tmp_path):
-    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    (tmp_path / "tf_model.h5").write_bytes(b"x")
     with pytest.raises(BadInput, match=r"holds no weights: neither model\.safetensors nor"):
         hf_files.find_tensors(tmp_path)
 
