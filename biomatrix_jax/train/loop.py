@@ -63,6 +63,12 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
         state = restored(store, done, step)
     else:
         state = initial(config, step, mesh, vocabulary)
+        if config.train.init_from:
+            print(
+                f"starting from the weights of {config.train.init_from}; weights are all that is "
+                "taken: optimizer, schedule and data begin anew at step 0",
+                file=display,
+            )
 
     # Compile, once: the loop calls the compiled program, which takes nothing of another shape.
     parameters = sum(leaf.size for leaf in jax.tree.leaves(step.state.params))

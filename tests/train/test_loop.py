@@ -13,6 +13,7 @@ import pytest
 from biomatrix_jax import config as configs
 from biomatrix_jax.checkpoint import CheckpointStore
 from biomatrix_jax.config import MeshConfig
+from biomatrix_jax.convert.exporter import to_hf
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.data.manifest import Manifest, Packing, SourceEntry, VocabularyEntry
@@ -296,6 +297,11 @@ def test_a_run_starts_from_the_weights_of_another(whole, run_config, tmp_path):
     start = differ(run_config, "train", init_from=str(before), steps=1, seed=2**32 - 1)
     train(start, tmp_path / "run", display=io.StringIO())
     assert losses(tmp_path / "run")[1] < losses(whole[0])[1] - 0.5
+    to_hf(before, tmp_path / "hf")  # weights alone travel, and the run says so
+    said = io.StringIO()
+    train(differ(start, "train", init_from=str(tmp_path / "hf")), tmp_path / "hf run", display=said)
+    assert "optimizer, schedule and data begin anew at step 0" in said.getvalue()
+    assert losses(tmp_path / "hf run") == losses(tmp_path / "run")
     extend_tokenizer(
         base_tokenizer_path(),
         tmp_path / "extended",
