@@ -19,6 +19,7 @@ from biomatrix_jax.convert.importer import _left_behind, check_places
 from biomatrix_jax.convert.new_rows import GENERATOR, Plan, Table, description_pieces, extended
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.convert.values import Finite
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, read_json, sha256
 from biomatrix_jax.tokens import Vocabulary, extend_tokenizer
@@ -75,12 +76,20 @@ def extend(
     """
     _check_whole("pad_to", pad_to, 1, 2**32)
     _check_whole("seed", seed, 0, 2**64)
+    check_places(base, dst, overwrite)
     path = resolve(base, revision)
-    check_places(path, dst, overwrite)
     source = HFSource(path)
     check_tokenizer(path, source.config)
     old = Vocabulary.from_pretrained(path)
-    noise = _spread(noise, source.config)
+    spread = _spread(noise, source.config)
+    origin = {
+        "path": str(base),
+        "revision": path.name if find_id(base) else None,  # the commit, since branches move
+        "tokenizer_sha256": sha256(path / TOKENIZER_JSON),
+        "tokens": old.size,
+        "rows": source.config.vocab_size,
+        "tied": source.config.tied_embeddings,
+    }
     with atomic_directory(dst, overwrite) as temporary:
         # First of all: it replaces the directory.
         vocabulary = extend_tokenizer(
@@ -94,30 +103,26 @@ def extend(
         tied = source.config.tied_embeddings and not untie
         model = dataclasses.replace(source.config, vocab_size=plan.rows, tied_embeddings=tied)
         _write_config(path / "config.json", temporary / "config.json", model)
-        _write_weights(temporary, source, model, plan, noise, seed)
+        finite = _write_weights(temporary, source, model, plan, spread, seed)
         record = {
             "made_by": f"biomatrix-jax {__version__}, numpy {np.__version__}",
-            "base": {
-                "path": str(base),
-                # The commit, since a branch moves.
-                "revision": path.name if find_id(base) else None,
-                "tokenizer_sha256": sha256(path / TOKENIZER_JSON),
-                "tokens": old.size,
-                "rows": plan.stored,
-                "tied": source.config.tied_embeddings,
-            },
-            "tokens": vocabulary.size,
+            "base": origin,
+            "tokens": plan.tokens,
             "rows": plan.rows,
             "pad_to": pad_to,
-            "padding_rows": plan.rows - vocabulary.size,
+            "padding_rows": plan.rows - plan.tokens,
             "tied": tied,
-            "families": _families(vocabulary),
-            "noise": {"seed": seed, "standard_deviation": noise, "generator": GENERATOR},
+            "families": {
+                family: {"count": len(ids), "first_id": int(ids.min())}
+                for family, ids in vocabulary.families.items()
+            },
+            "noise": {"seed": seed, "standard_deviation": spread, "generator": GENERATOR},
         }
         (temporary / EXTENSION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         left = _left_behind(source, temporary)
-    notes = [f"{path}: not carried along: {', '.join(left)}"] if left else []
-    return [*source.notes, *notes, _summary(plan, model)]
+    notes = [*source.notes, *finite.notes(base)]
+    notes += [f"{base}: not carried along: {', '.join(left)}"] if left else []
+    return [*notes, _summary(plan, model)]
 
 
 def _check_whole(name: str, value: Any, least: int, end: int) -> None:
@@ -148,22 +153,28 @@ def _write_config(before: Path, after: Path, model: ModelConfig) -> None:
 
 def _write_weights(
     directory: Path, source: HFSource, model: ModelConfig, plan: Plan, noise: float, seed: int
-) -> None:
+) -> Finite:
+    """Writes all tensors piece by piece; returns which of them have values that are no numbers."""
     dtypes = {path: np.dtype(spec.dtype) for path, spec in source.specs().items()}
     dtypes.setdefault("head.table", dtypes["embedding.table"])
     # Widest first, as a weights file wants its tensors.
     tensors = sorted(rules.in_file_order(model), key=lambda t: -dtypes[t.path].itemsize)
     specs = [Spec(t.name, dtypes[t.path], t.shape) for t in tensors]
+    finite = Finite()
 
     def pieces(tensor: rules.Tensor) -> Iterator[np.ndarray]:
         if tensor.path in _STREAMS:
             table = _table(source, tensor.path)
-            yield from extended(table, plan, noise, seed, _STREAMS[tensor.path])
-            return
-        for index in rules.pieces(tensor, dtypes[tensor.path].itemsize):
-            yield source.read(tensor.path, index)
+            made = extended(table, plan, noise, seed, _STREAMS[tensor.path])
+        else:
+            indices = rules.pieces(tensor, dtypes[tensor.path].itemsize)
+            made = (source.read(tensor.path, index) for index in indices)
+        for piece in made:
+            finite.look(tensor.name, piece)
+            yield piece
 
     hf_files.write_tensors(directory, specs, map(pieces, tensors), hf_files.parse_size(SHARD_SIZE))
+    return finite
 
 
 def _table(source: HFSource, path: str) -> Table:
@@ -173,13 +184,6 @@ def _table(source: HFSource, path: str) -> Table:
     read = functools.partial(source.read, origin)
     name = f"{source.path}: {rules.NAMES[origin]}"
     return Table(name, np.dtype(spec.dtype), spec.shape[1], read)
-
-
-def _families(vocabulary: Vocabulary) -> dict[str, dict[str, int]]:
-    return {
-        family: {"count": len(ids), "first_id": int(ids.min())}
-        for family, ids in vocabulary.families.items()
-    }
 
 
 def _summary(plan: Plan, model: ModelConfig) -> str:

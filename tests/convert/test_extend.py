@@ -15,7 +15,7 @@ from biomatrix_jax.convert.extend import extend
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.tokens import Vocabulary, base_tokenizer_path, families
 from biomatrix_jax.tokens.descriptions import describe
-from tests.convert import hf
+from tests.convert import fake_hub, hf
 from tests.model import cases
 
 BASE_TOKENS = 2307  # of the shipped tokenizer
@@ -246,6 +246,7 @@ def test_everything_else_comes_along(tmp_path, form):
     (tmp_path / "base" / "LICENSE").write_text("free")
     notes = extend(tmp_path / "base", tmp_path / "out", **NEW)
     assert any("not carried along: LICENSE" in note for note in notes)
+    assert any("NaN or infinite values in model.layers.1.mlp.up_proj.weight" in n for n in notes)
     for name in ("generation_config.json", "chat_template.jinja"):
         same = [(tmp_path / directory / name).read_bytes() for directory in ("base", "out")]
         assert same[0] == same[1]
@@ -311,6 +312,20 @@ def test_a_base_as_others_save_it(tmp_path):
     assert after.keys() == before.keys()
     after[EMBEDDING] = after[EMBEDDING][:BASE_TOKENS]
     hf.assert_same_bits(after, before)
+
+
+def test_a_base_on_the_hub_is_recorded_with_its_commit(tmp_path, monkeypatch):
+    make_base(tmp_path / "base")
+    files = {path.name: content for path, content in hf.snapshot(tmp_path / "base").items()}
+    with fake_hub.connected(monkeypatch, tmp_path / "cache") as server:
+        repository = server.add("lab/base", files)
+        commit = repository.refs["v1"] = repository.refs["main"]
+        repository.commit({"config.json": b"{}"})
+        extend("lab/base", tmp_path / "out", **NEW, revision="v1")
+    extend(tmp_path / "base", tmp_path / "same", **NEW)
+    record = json.loads((tmp_path / "out" / "vocab_extension.json").read_text())
+    assert (record["base"]["path"], record["base"]["revision"]) == ("lab/base", commit)
+    hf.assert_same_bits(hf.read_weights(tmp_path / "out"), hf.read_weights(tmp_path / "same"))
 
 
 def test_absent_families(tmp_path):
@@ -476,13 +491,9 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            (["--counts", "absent"], "absent: not readable"),
             (["--counts", "selfies.txt"], "line 1"),
-            (["--selfies", "counts.tsv"], "line 1"),
-            (["--coverage", "0"], "coverage must be"),
             (["--pad-to", "0"], "--pad-to"),
             (["--seed", "-1"], "seed must be"),
-            (["--revision", "main"], "revision"),
         ],
     )
     def test_bad_input_is_status_2(self, run, tmp_path, arguments, says):
