@@ -539,6 +539,7 @@ def test_transformers_loads_it_and_generates(tmp_path, config, untie):
     assert made.shape[1] == prompt.input_ids.shape[1] + 5
 
 
+@pytest.mark.slow
 def test_the_published_vocabulary_has_the_published_size(tmp_path, shared_reference):
     from tests.tokens.conftest import published_joint, published_selfies
 
