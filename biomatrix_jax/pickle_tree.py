@@ -11,17 +11,17 @@ import pickletools
 from typing import Any
 
 PROTOCOL = 2
-MOST_BYTES = 8 << 20  # of a pickle: some fifty thousand tensors
+MOST_BYTES = 4 << 20  # of a pickle: some twenty thousand tensors
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Name:
     """Something that a module holds, by its full name."""
 
     text: str
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, slots=True)
 class Call:
     """A call that was not made.
 
@@ -34,7 +34,7 @@ class Call:
     parts: list[Any]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Reference:
     """Something kept outside the pickle."""
 
@@ -159,8 +159,9 @@ def _set_items(items: list[Any], into: Any) -> None:
     if type(into) is not dict or len(items) % 2:
         raise ValueError(f"it sets {len(items)} items of {type(into).__name__}")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if type(key) not in (str, int):
-            raise ValueError(f"a key is {type(key).__name__}")
+        # Large integers could be chosen to have one hash; such a dictionary takes for ever to fill.
+        if type(key) is not str and not (type(key) is int and key.bit_length() < 32):
+            raise ValueError("a dictionary has a key that is neither text nor a small number")
         if key in into:
             raise ValueError("a dictionary has one key twice")
         into[key] = value

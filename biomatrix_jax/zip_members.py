@@ -6,6 +6,7 @@ the file before anything is read by it.
 """
 
 import dataclasses
+import io
 import os
 import struct
 import zipfile
@@ -17,6 +18,7 @@ from biomatrix_jax.errors import BadInput
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # ends with the lengths of a name and of extra fields
 _SIGNATURE = b"PK\x03\x04"
 _PIECE = 1 << 20
+_LONGEST_LIST = 8 << 20  # bytes, of some eighty thousand members
 _ENCRYPTED = 1
 
 
@@ -57,15 +59,17 @@ def find_members(path: str | os.PathLike) -> dict[str, Member]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        file = _Bounded(path)
+    except OSError as error:
+        raise BadInput(f"{path}: not readable ({error.strerror})") from None
+    try:
+        with file, zipfile.ZipFile(file) as archive:
             infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
             members = [_member(path, file, info) for info in infos]
             size = file.seek(0, os.SEEK_END)
     except BadInput:
         raise
-    except OSError as error:
-        raise BadInput(f"{path}: not readable ({error.strerror})") from None
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
         raise BadInput(f"{path}: no zip archive, or cut short ({error})") from None
     ends = [info.header_offset for info in infos] + [size]
     for member, end in zip(members, ends[1:], strict=True):
@@ -77,7 +81,16 @@ def find_members(path: str | os.PathLike) -> dict[str, Member]:
     return named
 
 
-def _member(path: Path, file, info: zipfile.ZipInfo) -> Member:
+class _Bounded(io.FileIO):
+    """A file for `zipfile`, which reads the list of members at once, however long it is."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _LONGEST_LIST:
+            raise ValueError(f"its list of members has {size} bytes; read are {_LONGEST_LIST}")
+        return super().read(size)
+
+
+def _member(path: Path, file: io.FileIO, info: zipfile.ZipInfo) -> Member:
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
         raise BadInput(f"{path}: {info.filename!r} is compressed or encrypted")
     if info.compress_size != info.file_size:

@@ -305,12 +305,11 @@ def good(tmp_path_factory):
     return write(path, FUZZED).read_bytes()
 
 
-def test_every_bit_and_every_length(tmp_path, good):
+def test_every_byte_and_every_length(tmp_path, good):
     for at in range(len(good)):
-        for bit in (0, 3, 7):
-            content = bytearray(good)
-            content[at] ^= 1 << bit
-            _check(tmp_path / "x", content, EXPECTED)
+        content = bytearray(good)
+        content[at] ^= 1 << at % 8
+        _check(tmp_path / "x", content, EXPECTED)
         _check(tmp_path / "x", good[:at], EXPECTED)
 
 
@@ -325,16 +324,18 @@ def test_damaged_archives_give_the_tensors_or_a_message(tmp_path_factory, good, 
     _check(tmp_path_factory.getbasetemp() / "fuzzed.bin", content, EXPECTED)
 
 
-@settings(max_examples=1500, deadline=None)
+STRUCTURE, STORAGES = dump(FUZZED)
+
+
+@settings(max_examples=1000, deadline=None)
 @given(data=st.data())
 def test_damaged_structures_give_tensors_or_a_message(tmp_path_factory, data):
     """The pickle changed, the archive's checksums right."""
-    content, storages = dump(FUZZED)
-    content = bytearray(content)
+    content = bytearray(STRUCTURE)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content) - 1))
         content[at] = data.draw(st.integers(0, 255))
-    members = {f"data/{i}": storage.values.tobytes() for i, storage in enumerate(storages)}
+    members = {f"data/{i}": storage.values.tobytes() for i, storage in enumerate(STORAGES)}
     path = tmp_path_factory.getbasetemp() / "fuzzed.bin"
     write_members(path, {"data.pkl": bytes(content), **members})
     _check(path, path.read_bytes(), None)
