@@ -118,24 +118,40 @@ _overwrite = click.option("--overwrite", is_flag=True, help="Replace DST.")
 
 
 @convert.command("from-hf")
-@click.argument("src", type=_path)
+@click.argument("src")
 @click.argument("dst", type=_path)
+@click.option("--revision", help="Of a SRC on the Hub: branch, tag or commit.")
 @_overwrite
-def convert_from_hf(src, dst, overwrite):
-    """Hugging Face directory SRC -> our checkpoint DST."""
+def convert_from_hf(src, dst, revision, overwrite):
+    """Hugging Face directory or Hub id (org/name) SRC -> our checkpoint DST."""
     from biomatrix_jax.convert.importer import from_hf
 
-    _tell(from_hf(src, dst, overwrite=overwrite))
+    _tell(from_hf(src, dst, overwrite=overwrite, revision=revision))
 
 
 @convert.command("to-hf")
 @click.argument("src", type=_path)
-@click.argument("dst", type=_path)
+@click.argument("dst")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Cast to.")
 @click.option("--shard-size", default="5GB", show_default=True, help="Largest weight file.")
 @_overwrite
-def convert_to_hf(src, dst, dtype, shard_size, overwrite):
-    """Our checkpoint or run SRC -> Hugging Face directory DST."""
+@click.option("--push", is_flag=True, help="DST is a Hub id: send it there, with a model card.")
+@click.option("--private", is_flag=True, help="Push to a private repository.")
+@click.option("--revision", help="The branch to push to, made if it is not there.")
+def convert_to_hf(src, dst, dtype, shard_size, overwrite, push, private, revision):
+    """Our checkpoint or run SRC -> Hugging Face directory DST, or repository DST on the Hub."""
+    if push:
+        if overwrite:
+            raise BadInput("--overwrite is for directories: a push adds a commit, take it out")
+        from biomatrix_jax.convert.push import push_checkpoint
+
+        to = {"private": private, "revision": revision}
+        url, notes = push_checkpoint(src, dst, **to, dtype=dtype, shard_size=shard_size)
+        _tell(notes)
+        click.echo(url)
+        return
+    if private or revision or dst.startswith("hf://"):
+        raise BadInput(f"{dst}: a Hub id, --private and --revision need --push beside them")
     from biomatrix_jax.convert.exporter import to_hf
 
     _tell(to_hf(src, dst, dtype=dtype, shard_size=shard_size, overwrite=overwrite))
@@ -235,7 +251,7 @@ def vocab_extend(base, dst, counts, selfies, coverage, **options):
 
 
 @biomatrix.command()
-@click.argument("checkpoint", type=_path)
+@click.argument("checkpoint")
 @click.option("--prompt", help="Text, control tokens spelled out where wanted.")
 @click.option("--start", help="Open a segment instead: smiles, selfies, molecule_3d, ...")
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1))
@@ -243,9 +259,10 @@ def vocab_extend(base, dst, counts, selfies, coverage, **options):
 @click.option("--top-p", default=1.0, show_default=True)
 @click.option("--max-tokens", default=256, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
+@click.option("--revision", help="Of a CHECKPOINT on the Hub: branch, tag or commit.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a generation.")
 def generate(checkpoint, as_json, **options):
-    """Text, molecules and proteins from CHECKPOINT (ours, or a Hugging Face directory)."""
+    """Text, molecules and proteins from CHECKPOINT (ours, a Hugging Face directory or Hub id)."""
     from biomatrix_jax.generate.generate import run
 
     for line in run(checkpoint, as_json=as_json, **options):

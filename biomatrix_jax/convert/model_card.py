@@ -121,7 +121,7 @@ def _vocabulary(
 
 def _history(made: Mapping[str, Any], step: int) -> Iterator[str]:
     if isinstance(source := made.get("from"), str):
-        yield f"- Weights converted from {_named(source, made.get('revision'))}."
+        yield f"- Weights converted from {_named(source, made.get('commit'))}."
     if (run := _run(made)) is None:
         return
     start = _named(run.train.init_from, None) if run.train.init_from else "random weights"
@@ -173,23 +173,23 @@ def _use(repo_id: str, tokenizer: bool) -> list[str]:
 def _hub_base(made: Mapping[str, Any], extension: Mapping[str, Any]) -> str | None:
     """The Hub id that the model comes from, where the records name one for certain."""
     run, base = _run(made), extension.get("base")
-    origins = [(made.get("from"), made.get("revision"))]
+    origins = [(made.get("from"), made.get("commit"))]
     origins += [(run.train.init_from, None)] if run else []
     origins += [(base.get("path"), base.get("revision"))] if isinstance(base, Mapping) else []
     return next(filter(None, (_hub_id(*origin) for origin in origins)), None)
 
 
-def _hub_id(path: Any, revision: Any) -> str | None:
+def _hub_id(path: Any, commit: Any) -> str | None:
     # `org/name` alone may have been a local path; with a commit beside it, it was not.
-    if not isinstance(path, str) or not (path.startswith(SCHEME) or revision):
+    if not isinstance(path, str) or not (path.startswith(SCHEME) or commit):
         return None
     return path.removeprefix(SCHEME)
 
 
-def _named(path: str, revision: str | None) -> str:
-    if repo_id := _hub_id(path, revision):
+def _named(path: str, commit: str | None) -> str:
+    if repo_id := _hub_id(path, commit):
         link = f"[{repo_id}](https://huggingface.co/{repo_id})"
-        return f"{link} at commit {_code(revision)}" if revision else link
+        return f"{link} at commit {_code(commit)}" if commit else link
     return f"the directory {_code(PurePath(path).name)}"
 
 

@@ -115,6 +115,7 @@ def run(
     max_tokens: int,
     seed: int,
     as_json: bool,
+    revision: str | None = None,
 ) -> Iterator[str]:
     """`biomatrix generate`: `count` continuations of a text, or segments of one modality.
 
@@ -127,18 +128,20 @@ def run(
     """
     from tqdm import tqdm
 
+    from biomatrix_jax.convert.hub import resolve
     from biomatrix_jax.convert.load import load
     from biomatrix_jax.convert.source import open_source
 
     if (prompt is None) == (start is None):
         raise BadInput("give either --prompt or --start, one of them")
-    vocabulary = Vocabulary.from_pretrained(open_source(checkpoint).files)
+    path = resolve(checkpoint, revision)  # once: a branch on the Hub may move
+    vocabulary = Vocabulary.from_pretrained(open_source(path).files)
     one = prompt if start is None else Start(start)
     _encode(vocabulary, one)  # a bad prompt is known before the weights are read
     with tqdm(total=count, unit="row", disable=None, leave=False) as bar:
         try:
             generations = generate(
-                load(checkpoint),
+                load(path),
                 vocabulary,
                 [one] * count,
                 max_new_tokens=max_tokens,

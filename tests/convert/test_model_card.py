@@ -85,7 +85,7 @@ def test_how_the_vocabulary_was_extended(vocabulary):
     ("made", "base"),
     [
         ({"from": "hf://Qwen/Qwen3-0.6B"}, "Qwen/Qwen3-0.6B"),
-        ({"from": "Qwen/Qwen3-0.6B", "revision": COMMIT}, "Qwen/Qwen3-0.6B"),
+        ({"from": "Qwen/Qwen3-0.6B", "commit": COMMIT}, "Qwen/Qwen3-0.6B"),
         ({"from": "Qwen/Qwen3-0.6B"}, None),
         ({"from": "/home/somebody/Qwen3-0.6B"}, None),
         (trained("hf://Qwen/Qwen3-0.6B"), "Qwen/Qwen3-0.6B"),
@@ -104,7 +104,7 @@ def test_a_conversion_is_told_without_private_paths():
         {"by": "convert from-hf", "from": "/home/somebody/my-model"}
     )
     assert "somebody" not in card(trained("/home/somebody/start"))
-    at = card({"from": "hf://lab/base", "revision": COMMIT})
+    at = card({"from": "hf://lab/base", "commit": COMMIT})
     assert f"[lab/base](https://huggingface.co/lab/base) at commit `{COMMIT}`." in at
 
 
