@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 
 Index = tuple[slice, ...]
 
