@@ -1,14 +1,21 @@
 """verify: what counts as equal, and what it says where something is not."""
 
+import importlib.metadata
 import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from biomatrix_jax.cli import biomatrix
+from biomatrix_jax.convert import verify as module
+from biomatrix_jax.convert.compare_logits import LogitsTest
 from biomatrix_jax.convert.importer import from_hf
+from biomatrix_jax.convert.source import HFSource
 from biomatrix_jax.convert.verify import verify
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf
+from tests.model import cases
 
 NAME = "model.layers.1.self_attn.k_proj.weight"
 
@@ -128,8 +135,15 @@ def test_json_says_it_all(pair):
     hf.write_weights(a, weights)
     content = json.loads(verify(a, b).to_json())
     assert (content["equal"], content["a"], content["b"]) == (False, str(a), str(b))
-    assert (content["tol"], content["tensors"], content["config"]) == (None, 35, {})
-    assert content["differences"][0]["name"] == NAME
+    assert (content["tol"], content["rtol"], content["against"]) == (None, None, None)
+    assert (content["tensors"], content["config"]) == (35, {})
+    assert (content["test"], content["logits"]) == (None, None)
+    assert content["dtypes"] == [["bfloat16"], ["bfloat16"]]
+    assert content["versions"]["jax"] == importlib.metadata.version("jax")
+    (difference,) = content["differences"]
+    assert (difference["name"], difference["differing"], difference["size"]) == (NAME, 1, 256)
+    assert difference["max_abs"] == content["max_abs"] > 99
+    assert difference["max_rel"] == content["max_rel"]
 
 
 def test_a_long_list_is_cut_in_the_text_only(pair):
@@ -143,3 +157,121 @@ def test_a_long_list_is_cut_in_the_text_only(pair):
 def test_unreadable(pair, tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         verify(pair[0], tmp_path / "none")
+
+
+@pytest.fixture
+def finite(tmp_path):
+    """As `pair`, in float32 and without NaN and infinities, so that logits are finite."""
+    weights = cases.hf_weights(hf.TIED)
+    for side in ("a", "b"):
+        hf.write(tmp_path / side, hf.TIED, weights, dtype="float32")
+    return tmp_path / "a", tmp_path / "b", weights
+
+
+def test_relative_tolerance_alone(finite):
+    a, b, weights = finite
+    hf.write_weights(a, {name: array * np.float32(1.001) for name, array in weights.items()})
+    report = verify(a, b, rtol=0.0011)
+    assert report.equal
+    assert (report.tol, report.rtol) == (0, 0.0011)
+    assert report.max_rel == pytest.approx(0.001, rel=1e-2)
+    assert report.text().startswith("equal within 0 + 0.0011 |b|: 35 tensors, largest difference")
+    assert len(verify(a, b, rtol=0.0009).differences) == 35
+
+
+def test_logits_of_equal_models(finite, tmp_path):
+    a, _, _ = finite
+    from_hf(a, tmp_path / "ckpt")
+    test = LogitsTest(rows=3, length=40, seed=5)
+    report = verify(a, tmp_path / "ckpt", logits=test)
+    assert report.equal
+    assert (report.test, report.logits.max_abs) == (test, 0)
+    assert "equal bit for bit: 35 tensors\nlogits equal within" in report.text()
+    content = json.loads(report.to_json())
+    assert content["test"] == {"rows": 3, "length": 40, "seed": 5, "tol": 1e-4}
+    assert content["logits"]["equal"] is True
+    assert content["logits"]["dtype"] == "float32"
+    assert content["logits"]["tokens"] == report.logits.tokens > 3 * 30
+
+
+def test_logits_decide_where_tensors_pass(finite):
+    a, b, weights = finite
+    weights[NAME] = weights[NAME] + np.float32(0.01)
+    hf.write_weights(a, weights)
+    report = verify(a, b, tol=0.1, logits=LogitsTest())
+    assert not report.differences
+    assert not report.equal
+    assert "equal within 0.1: 35 tensors" in report.text()
+    assert "logits not equal within" in report.text()
+    assert verify(a, b, tol=0.1, logits=LogitsTest(tol=1.0)).equal
+
+
+def test_logits_of_nan_weights_are_no_proof(pair):
+    a, b, _ = pair
+    assert verify(a, b).equal
+    report = verify(a, b, logits=LogitsTest(length=32))
+    assert not report.equal
+    assert report.logits.not_finite == report.logits.tokens
+    assert json.loads(report.to_json())["logits"]["max_abs"] is None
+
+
+def test_logits_over_other_vocabularies_are_not_compared(tmp_path):
+    hf.write(tmp_path / "a", hf.TIED)
+    hf.write(tmp_path / "b", hf.UNTIED)
+    report = verify(tmp_path / "a", tmp_path / "b", logits=LogitsTest())
+    assert not report.equal
+    assert report.logits is None
+    assert "logits not compared" in report.text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "name B"),
+        ({"against": "transformers", "tol": 0.1}, "need a B"),
+        ({"against": "transformers", "revision_b": "main"}, "need a B"),
+    ],
+)
+def test_what_does_not_go_together(pair, arguments, said):
+    with pytest.raises(BadInput, match=said):
+        verify(pair[0], **arguments)
+
+
+def test_rows_longer_than_the_model_are_refused(tmp_path):
+    short = hf.ModelConfig(131, 16, 3, 4, 2, 8, 24, 1e6, 1e-6, True, 100)
+    hf.write(tmp_path, short)
+    with pytest.raises(BadInput, match="100 positions"):
+        verify(tmp_path, tmp_path, logits=LogitsTest())
+
+
+def run(*arguments):
+    return CliRunner().invoke(biomatrix, ["convert", "verify", *map(str, arguments)])
+
+
+def test_the_command(finite):
+    a, b, weights = finite
+    result = run(a, b)
+    assert (result.exit_code, result.output) == (0, "equal bit for bit: 35 tensors\n")
+    weights["model.norm.weight"] *= np.float32(1.001)
+    hf.write_weights(a, weights)
+    assert run(a, b).exit_code == 1
+    result = run(a, b, "--rtol", 0.01, "--seed", 3, "--length", 64, "--logits-tol", 1, "--json")
+    assert result.exit_code == 0
+    content = json.loads(result.stdout)
+    assert content["test"] == {"rows": 2, "length": 64, "seed": 3, "tol": 1}
+    assert content["logits"]["max_abs"] > 0
+    assert run(a, b, "--rtol", 0.01, "--logits").exit_code == 1
+    assert isinstance(run(a).exception, BadInput)
+
+
+def test_hub_ids_and_revisions_arrive_as_they_are(finite, monkeypatch):
+    a, b, _ = finite
+    opened = []
+
+    def open_source(path, revision=None):
+        opened.append((path, revision))
+        return HFSource(a if "/a" in path else b)
+
+    monkeypatch.setattr(module, "open_source", open_source)
+    assert run("hf://org/a", "org/b", "--revision-b", "v1").exit_code == 0
+    assert opened == [("hf://org/a", None), ("org/b", "v1")]
