@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import sha256
+from biomatrix_jax.files import inside, sha256
 
 
 def check_carried(head: dict, directory: Path) -> None:
@@ -18,9 +18,9 @@ def check_carried(head: dict, directory: Path) -> None:
     if not isinstance(digests, dict):
         raise BadInput(f"{directory / 'model.json'}: carried must list files, not {digests!r}")
     for name, digest in digests.items():
-        path = directory / "hf" / name
-        if not path.is_file():
-            raise BadInput(f"{path} is missing: copy the checkpoint whole")
+        path = inside(directory / "hf", name)
+        if path is None:
+            raise BadInput(f"{directory / 'hf' / name} is missing: copy the checkpoint whole")
         if sha256(path) != digest:
             raise BadInput(f"{path} is not the file that the checkpoint was made with: restore it")
 

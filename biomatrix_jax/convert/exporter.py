@@ -16,7 +16,7 @@ from biomatrix_jax.convert.live import LiveSource
 from biomatrix_jax.convert.source import CheckpointSource, Source, check_tokenizer
 from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.convert.values import Finite, cast, find_dtype
-from biomatrix_jax.files import atomic_directory, check_absent, read_json
+from biomatrix_jax.files import atomic_directory, check_absent, inside, read_json
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.processes import barrier
 from biomatrix_jax.tokens import tokenizer_files
@@ -142,8 +142,8 @@ def _settings(source: Source, dtype: str, kept: bool) -> dict[str, bytes]:
       kept: the weights have the dtype that the carried configuration came with, whatever it says:
         it may name another one than its files have, and that is not ours to mend.
     """
-    carried = source.files / "config.json"
-    if carried.is_file():
+    carried = inside(source.files, hf_config.FILE)
+    if carried:
         before = read_json(carried)
         after = hf_config.updated(before, source.config, None if kept else dtype, str(carried))
         text = hf_config.text(after).encode()

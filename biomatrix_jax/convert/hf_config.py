@@ -8,11 +8,14 @@ key that we do not read. One born here carries `rope_theta` and `rope_parameters
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import inside, read_json
 
+FILE = "config.json"
 ARCHITECTURE = "Qwen3ForCausalLM"
 KEYS = {
     "vocab_size": "vocab_size",
@@ -45,6 +48,14 @@ ONLY = {
     "partial_rotary_factor": 1.0,
 }
 DTYPE_KEYS = ("dtype", "torch_dtype")
+
+
+def read(directory: Path) -> ModelConfig:
+    """The architecture that a directory's config.json describes; raises BadInput as `to_model`."""
+    path = inside(directory, FILE)
+    if path is None:
+        raise BadInput(f"{directory / FILE} does not exist")
+    return to_model(read_json(path), str(path))
 
 
 def to_model(content: dict[str, Any], where: str) -> ModelConfig:
@@ -126,7 +137,9 @@ def _check_supported(content: dict[str, Any], where: str) -> None:
         if content.get(key) not in (None, value):
             raise BadInput(f"{where}: {key} is {content[key]!r}; supported is {value!r} only")
     layers = content.get("layer_types")
-    if layers is not None and (not isinstance(layers, list) or set(layers) - {"full_attention"}):
+    if layers is not None and (
+        not isinstance(layers, list) or any(kind != "full_attention" for kind in layers)
+    ):
         raise BadInput(f"{where}: layer_types is {layers!r}; supported is 'full_attention' only")
 
 

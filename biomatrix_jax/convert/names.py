@@ -50,6 +50,11 @@ class Prefixes:
         """The files' name of a tensor of the table."""
         return self.wrapper + (name if name == HEAD else self.body + name.removeprefix(BODY))
 
+    def table_name(self, name: str) -> str:
+        """The inverse of `file_name`."""
+        name = name.removeprefix(self.wrapper)
+        return name if name == HEAD else BODY + name.removeprefix(self.body)
+
     def note(self) -> str | None:
         """What is unusual about them, for the user."""
         said = []

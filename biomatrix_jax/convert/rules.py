@@ -19,7 +19,7 @@ from flax import nnx
 
 from biomatrix_jax.blocks import Index, blocks
 from biomatrix_jax.config import ModelConfig
-from biomatrix_jax.convert.names import BODY, HEAD, NAMES, TABLE, Prefixes
+from biomatrix_jax.convert.names import HEAD, NAMES, TABLE, Prefixes
 from biomatrix_jax.errors import BadInput, some
 
 
@@ -157,17 +157,6 @@ def _compare(needed, allowed, found, others: dict[str, list[str]], where: str) -
     kinds = [f"{len(keys)} {kind}: {some(keys)}" for kind, keys in report.items() if keys]
     if kinds:
         raise BadInput(f"{where}: tensors do not fit the configuration; {'; '.join(kinds)}")
-
-
-PREFIX = BODY
-
-
-def table_names(names: Iterable[str]) -> dict[str, str]:
-    """File name -> name in the table, where the files leave the `model.` prefix out."""
-    names = list(names)
-    if any(name.startswith(PREFIX) for name in names):
-        return {name: name for name in names}
-    return {name: name if name == HEAD else PREFIX + name for name in names}
 
 
 def stack(group: Sequence[Tensor], arrays: Iterable[np.ndarray]) -> np.ndarray:

@@ -15,9 +15,10 @@ from biomatrix_jax import checkpoint
 from biomatrix_jax.blocks import Index, blocks
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.convert import hf_config, hf_files, hub, rules, torch_weights
+from biomatrix_jax.convert.names import HEAD, NAMES, find_prefixes
 from biomatrix_jax.convert.values import same_bits
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import read_json
+from biomatrix_jax.files import inside
 from biomatrix_jax.tokens import tokenizer_files
 
 
@@ -50,20 +51,17 @@ class HFSource:
         self.path = self.files = Path(path)
         if not self.path.is_dir():
             raise BadInput(f"{path} does not exist or is no directory")
-        where = self.path / "config.json"
-        self.config = hf_config.to_model(read_json(where), str(where))
+        self.config = hf_config.read(self.path)
         found = hf_files.find_tensors(path)
-        names = rules.table_names(tensor.name for tensor in found)
-        rules.check(self.config, ((names[t.name], t.shape, t.dtype) for t in found), str(path))
-        self._stored = {names[tensor.name]: tensor for tensor in found}
+        prefixes = find_prefixes(tensor.name for tensor in found)
+        rules.check(self.config, ((t.name, t.shape, t.dtype) for t in found), str(path), prefixes)
+        self._stored = {prefixes.table_name(tensor.name): tensor for tensor in found}
         self._groups = rules.tensors(self.config)
         indexes = {hf_files.INDEX, torch_weights.INDEX}
         self.weight_files = indexes | {tensor.file.name for tensor in found}
         self.notes = self._drop_copied_head()
-        if any(name != ours for name, ours in names.items()):
-            self.notes.append(
-                f"{path}: tensor names lack the prefix {rules.PREFIX!r}; read with it"
-            )
+        if note := prefixes.note():
+            self.notes.append(f"{path}: {note}")
 
     def specs(self) -> dict[str, jax.ShapeDtypeStruct]:
         shapes = rules.parameters(self.config)
@@ -90,19 +88,19 @@ class HFSource:
         return self._stored[tensor.name].read().reshape(tensor.ours)
 
     def _drop_copied_head(self) -> list[str]:
-        if not self.config.tied_embeddings or rules.HEAD not in self._stored:
+        if not self.config.tied_embeddings or HEAD not in self._stored:
             return []
-        head = self._stored.pop(rules.HEAD)
-        embedding = self._stored[rules.NAMES["embedding.table"]]
+        head = self._stored.pop(HEAD)
+        embedding = self._stored[NAMES["embedding.table"]]
         pieces = blocks(head.shape, head.dtype.itemsize)
         if head.dtype != embedding.dtype or not all(
             same_bits(head.read()[index], embedding.read()[index]) for index in pieces
         ):
             raise BadInput(
-                f"{self.path}: config.json ties the embeddings, but {rules.HEAD} differs from "
-                f"{embedding.name}: set tie_word_embeddings to false, or remove {rules.HEAD}"
+                f"{self.path}: config.json ties the embeddings, but {head.name} differs from "
+                f"{embedding.name}: set tie_word_embeddings to false, or remove {head.name}"
             )
-        return [f"{self.path}: {rules.HEAD} is a copy of {embedding.name}; dropped, they are tied"]
+        return [f"{self.path}: {head.name} is a copy of {embedding.name}; dropped, they are tied"]
 
 
 class CheckpointSource:
@@ -141,8 +139,8 @@ def open_source(
 
 def check_tokenizer(directory: Path, config: ModelConfig) -> None:
     """Raises BadInput where the directory's tokenizer has ids beyond the embedding's rows."""
-    path = directory / tokenizer_files.TOKENIZER_JSON
-    if not tokenizer_files.is_present(path):
+    path = inside(directory, tokenizer_files.TOKENIZER_JSON)
+    if path is None:
         return
     from tokenizers import Tokenizer
 

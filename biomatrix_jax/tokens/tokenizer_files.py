@@ -38,11 +38,6 @@ def base_tokenizer_path() -> Path:
     return Path(__file__).resolve().parents[1] / "assets" / "base_tokenizer"
 
 
-def is_present(path: Path) -> bool:
-    """Whether there is a file; raises BadInput as `inside`."""
-    return inside(path.parent, path.name) is not None
-
-
 def copy_files(
     source: str | os.PathLike,
     destination: str | os.PathLike,

@@ -124,3 +124,14 @@ def test_bad_exports_write_nothing(tmp_path):
     with pytest.raises(BadInput, match=damaged.name):
         to_hf(tmp_path / "ckpt", tmp_path / "dst")
     assert not (tmp_path / "dst").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "chat_template.jinja"])
+def test_a_checkpoint_whose_files_are_links_is_refused(tmp_path, name):
+    hf.write(tmp_path / "src", hf.TIED)
+    from_hf(tmp_path / "src", tmp_path / "ckpt")
+    (tmp_path / "ckpt/hf" / name).unlink()
+    (tmp_path / "ckpt/hf" / name).symlink_to(tmp_path / "src" / name)
+    with pytest.raises(BadInput, match=f"hf/{name} leads out of the directory"):
+        to_hf(tmp_path / "ckpt", tmp_path / "dst")
+    assert {p.name for p in tmp_path.iterdir()} == {"src", "ckpt"}

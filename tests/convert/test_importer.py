@@ -1,5 +1,6 @@
 """Hugging Face directories as they come: copies, links, prefixes, and what cannot be used."""
 
+import os
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from biomatrix_jax.convert.exporter import to_hf
 from biomatrix_jax.convert.importer import from_hf
+from biomatrix_jax.convert.names import Prefixes
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf
 
@@ -26,14 +28,36 @@ def test_a_copied_head_is_dropped_and_said(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_names_without_prefix_are_read_and_said(tmp_path):
-    weights = hf.weights(hf.TIED)
-    bare = {name.removeprefix("model."): array for name, array in weights.items()}
-    hf.write(tmp_path / "src", hf.TIED, bare)
-    note, _ = from_hf(tmp_path / "src", tmp_path / "ckpt")
-    assert "'model.'" in note
+@pytest.mark.parametrize("config", [hf.TIED, hf.UNTIED])
+@pytest.mark.parametrize(
+    "prefixes", [Prefixes("", ""), Prefixes("language_model."), Prefixes("module._orig_mod.")]
+)
+def test_prefixes_are_read_and_said(tmp_path, config, prefixes):
+    weights = hf.weights(config)
+    table = weights["model.embed_tokens.weight"]
+    # A copied head has the prefix too.
+    held = weights if not config.tied_embeddings else weights | {"lm_head.weight": table.copy()}
+    hf.write(
+        tmp_path / "src",
+        config,
+        {prefixes.file_name(name): a for name, a in held.items()},
+        shards=2,
+    )
+    notes = from_hf(tmp_path / "src", tmp_path / "ckpt")
+    assert f"{tmp_path / 'src'}: {prefixes.note()}" in notes
     to_hf(tmp_path / "ckpt", tmp_path / "dst")
     hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
+
+
+def test_a_prefix_of_some_tensors_only(tmp_path):
+    weights = hf.weights(hf.TIED)
+    weights["language_model.model.norm.weight"] = weights.pop("model.norm.weight")
+    hf.write(tmp_path / "src", hf.TIED, weights)
+    with pytest.raises(
+        BadInput,
+        match=r"1 missing: model\.norm\.weight; 1 unexpected: language_model\.model\.norm\.weight$",
+    ):
+        from_hf(tmp_path / "src", tmp_path / "ckpt")
 
 
 def test_links_as_in_the_hub_cache(tmp_path):
@@ -47,6 +71,31 @@ def test_links_as_in_the_hub_cache(tmp_path):
     to_hf(tmp_path / "ckpt", tmp_path / "dst")
     hf.assert_same_bits(hf.read_weights(tmp_path / "dst"), weights)
     assert not any(p.is_symlink() for p in (tmp_path / "dst").iterdir())
+
+
+LINKS = ["config.json", "generation_config.json", "chat_template.jinja", "model.safetensors"]
+LINKS += ["tokenizer.json", "additional_chat_templates/tools.jinja"]
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_of_the_directory_is_refused(tmp_path, name, kind):
+    src = tmp_path / "src"
+    hf.write(src, hf.TIED)
+    (src / "additional_chat_templates").mkdir()
+    path, secret = src / name, tmp_path / "secret"
+    if path.exists():
+        path.rename(secret)
+    else:
+        secret.write_text(hf.tokenizer_json(20))
+    if kind == "link":
+        path.symlink_to(secret)
+    else:
+        os.mkfifo(path)
+    says = {"link": "leads out of the directory", "pipe": "is a link to nothing, or no file"}[kind]
+    with pytest.raises(BadInput, match=f"{name} {says}"):
+        from_hf(src, tmp_path / "ckpt")
+    assert {p.name for p in tmp_path.iterdir()} == {"src", "secret"}
 
 
 def bad(name, message, **kwargs):
