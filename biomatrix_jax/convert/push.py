@@ -138,12 +138,16 @@ def _find_files(directory: Path) -> list[str]:
     """The names of what belongs to the directory's model, which must be whole."""
     source = HFSource(directory)
     check_tokenizer(source.files, source.config)
+    weights = set(filter(_is_weights, source.weight_files))
+    if not weights:
+        raise BadInput(
+            f"{directory}: only safetensors are pushed, and it has PyTorch files: convert it with "
+            "from-hf and to-hf first"
+        )
     names = {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
     others = {name for name in names if _is_part(name) and not _is_weights(name)}
     # What a link leads to would be published.
-    return sorted(
-        n for n in names & (source.weight_files | others | {CARD}) if inside(directory, n)
-    )
+    return sorted(name for name in names & (weights | others | {CARD}) if inside(directory, name))
 
 
 def _is_part(name: str) -> bool:

@@ -11,6 +11,7 @@ from biomatrix_jax.convert.importer import from_hf
 from biomatrix_jax.convert.push import push, push_checkpoint
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.tokens import Vocabulary, base_tokenizer_path
+from tests import torch_writer
 from tests.convert import fake_hub, hf
 from tests.model import cases
 
@@ -56,7 +57,8 @@ def refusal(*arguments, **options):
 @pytest.mark.parametrize("repo_id", ["lab/new", "hf://lab/new"])
 def test_a_directory_goes_there_in_one_commit(server, model, repo_id):
     files = contents(model) | {"README.md": b"mine\n", "vocab_extension.json": b"{}"}
-    others = {"adapter.safetensors": b"x", "pytorch_model.bin": b"x", "run.py": b"x", ".env": b"x"}
+    others = {"adapter.safetensors": b"x", "run.py": b"x", ".env": b"x"}
+    others |= {"pytorch_model.bin": b"x", "pytorch_model.bin.index.json": b"{}"}
     for name, content in (files | others).items():
         (model / name).write_bytes(content)
     url = push(model, repo_id, message="A first try")
@@ -107,6 +109,16 @@ def test_a_directory_that_is_no_whole_model_is_refused(server, model, tmp_path):
     (model / "README.md").unlink()
     (model / "model-00002-of-00002.safetensors").unlink()
     assert "model-00002-of-00002.safetensors" in refusal(model, "lab/new")
+    assert server.requests == []
+
+
+def test_pickled_weights_are_not_pushed(server, model):
+    for path in model.glob("model*"):
+        path.unlink()
+    weights = hf.weights(hf.TIED).items()
+    tree = {name: torch_writer.tensor(array) for name, array in weights}
+    torch_writer.write(model / "pytorch_model.bin", tree)
+    assert "only safetensors are pushed" in refusal(model, "lab/new")
     assert server.requests == []
 
 
