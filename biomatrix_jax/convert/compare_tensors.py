@@ -109,7 +109,7 @@ def _shared(
     groups, others = rules.tensors(one.config), rules.tensors(two.config)
     ours, theirs = one.specs(), two.specs()
     for path, group in groups.items():
-        # Layers that one side only has come last; they are for `unshared`.
+        # Layers that one side only has come last; they are for `_unshared`.
         pairs = zip(group, others.get(path, ()), strict=False)
         common = [tensor for tensor, other in pairs if tensor == other]
         if not common:
