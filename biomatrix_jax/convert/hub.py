@@ -132,11 +132,13 @@ def _first_line(error: Exception) -> str:
 
 def _list(repo_id: str, revision: str | None) -> set[str] | None:
     """The names of a repository's files; None where the Hub cannot be asked."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     try:
-        info = HfApi().model_info(repo_id, revision=revision)
+        # A firewall may swallow requests: without a limit there would be no answer at all.
+        timeout = constants.HF_HUB_ETAG_TIMEOUT
+        info = HfApi().model_info(repo_id, revision=revision, timeout=timeout)
     except HfHubHTTPError as error:
         if error.response.status_code != 429 and error.response.status_code < 500:
             raise

@@ -55,21 +55,20 @@ def push(
     directory = Path(directory)
     files = _find_files(directory)
     where = hub.describe(hub.SCHEME + repo_id, revision)
+    _check_login(where)
     with hub.explained(where):
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-        if get_token() is None:
-            raise BadInput(f"{where}: pushing needs an account: {hub.LOG_IN}")
         api = HfApi()
         # None, not False: an organisation may have its own default.
         api.create_repo(repo_id, private=private or None, exist_ok=True)
-        if revision is not None:
-            api.create_branch(repo_id, branch=revision, exist_ok=True)
-        before = api.model_info(repo_id, revision=revision)
-        if private and not before.private:
+        if private and not api.model_info(repo_id).private:
             raise BadInput(
                 f"{where}: is public already: change that on its page, or leave --private out"
             )
+        if revision is not None:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        before = api.model_info(repo_id, revision=revision)
         there = {sibling.rfilename for sibling in before.siblings or ()}
         if CARD in files and CARD in there and _keeps_card(directory, repo_id, before.sha):
             log.warning(f"{where}: {CARD} there was written by hand; it stays")
@@ -108,6 +107,7 @@ def push_checkpoint(
       The commit's URL, and the export's notes.
     """
     repo_id = hub.parse_id(repo_id)
+    _check_login(hub.describe(hub.SCHEME + repo_id, revision))  # before the long part
     with tempfile.TemporaryDirectory(prefix="biomatrix-push-") as folder:
         directory = Path(folder) / "model"
         notes = to_hf(src, directory, **options)
@@ -132,6 +132,13 @@ def _card(source: CheckpointSource, directory: Path, repo_id: str) -> str:
         vocabulary=Vocabulary.from_pretrained(directory) if has_tokenizer else None,
         extension=read_json(extension) if extension.is_file() else None,
     )
+
+
+def _check_login(where: str) -> None:
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise BadInput(f"{where}: pushing needs an account: {hub.LOG_IN}")
 
 
 def _find_files(directory: Path) -> list[str]:

@@ -97,8 +97,9 @@ def test_private_is_never_public(server, model):
     push(model, "lab/hidden", private=True)
     assert server.repositories["lab/hidden"].private
     repository = server.add("lab/open", {"LICENSE": b"x"})
-    assert "is public already" in refusal(model, "lab/open", private=True)
+    assert "is public already" in refusal(model, "lab/open", private=True, revision="new")
     assert repository.head() == {"LICENSE": b"x"}
+    assert repository.refs.keys() == {"main"}
 
 
 def test_a_directory_that_is_no_whole_model_is_refused(server, model, tmp_path):
