@@ -33,6 +33,7 @@ KNOWN = {TENSOR, PARAMETER, "collections.OrderedDict", *DTYPES}
 WRAPPER = "state_dict"
 MOST_AXES = 32
 MOST_EMPTY = 1 << 40  # the product of an empty tensor's other sizes
+MOST_COPIES = 4
 REMEDY = (
     "load it with torch.load(FILE, weights_only=True) and save the tensors, made contiguous, with "
     "safetensors.torch.save_file"
@@ -86,7 +87,9 @@ def read_header(path: str | os.PathLike) -> dict[str, Entry]:
     try:
         tree, names = read_tree(structure.read())
     except ValueError as error:
-        raise BadInput(f"{path}: not a file of plain tensors: {error}: {REMEDY}") from None
+        raise BadInput(
+            f"{path}: not a file of plain tensors: {_shown(str(error))}: {REMEDY}"
+        ) from None
     reader = _Reader(path, members, folder)
     entries = {_key(path, key): reader.entry(key, x) for key, x in _state(path, tree).items()}
     if unknown := names - KNOWN:
@@ -95,8 +98,13 @@ def read_header(path: str | os.PathLike) -> dict[str, Entry]:
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Copies of the tensors that `read_header` finds; raises as that does."""
-    return {name: entry.read().copy() for name, entry in read_header(path).items()}
+    """Copies of the tensors that `read_header` finds; raises as that does, and where views of the
+    same storages add up to many times the file."""
+    entries = read_header(path)
+    total = sum(math.prod(entry.shape) * entry.dtype.itemsize for entry in entries.values())
+    if total > MOST_COPIES * os.path.getsize(path):
+        raise BadInput(f"{path}: {total} bytes of tensors that overlap: {REMEDY}")
+    return {name: entry.read().copy() for name, entry in entries.items()}
 
 
 def _check_form(path: Path) -> None:

@@ -95,6 +95,15 @@ def test_tied_tensors_lie_in_one_place(tmp_path):
         assert sum("/data/" in name for name in archive.namelist()) == 1
 
 
+def test_views_may_not_add_up_to_any_size(tmp_path):
+    storage = Storage(np.zeros(10_000, np.float32))
+    tree = {str(i): view(storage, i, (9000,), (1,)) for i in range(900)}
+    path = write(tmp_path / "w.bin", tree)
+    assert len(read_header(path)) == 900  # only places: nothing is held
+    with pytest.raises(BadInput, match="32400000 bytes of tensors that overlap"):
+        read_tensors(path)
+
+
 def test_a_state_dict_with_attributes_and_parameters(tmp_path):
     parameter = Name("torch._utils", "_rebuild_parameter")
     value = Call(parameter, (tensor(SIX), True, collections.OrderedDict()))
@@ -267,6 +276,13 @@ def test_other_forms(tmp_path):
     members = {"data.pkl": content + bytes(9 << 20), "data/0": SIX.tobytes()}
     with pytest.raises(BadInput, match=r"data\.pkl has \d+ bytes; read are"):
         read_header(write_members(tmp_path / "d.bin", members))
+
+
+def test_messages_are_short(tmp_path):
+    path = write(tmp_path / "x.bin", {}, **{"data.pkl": b"\x80\x02F" + b"9" * 100_000 + b"x\n."})
+    with pytest.raises(BadInput, match=r"not a file of plain tensors") as error:
+        read_header(path)
+    assert len(str(error.value)) < 600
 
 
 def test_what_is_not_a_torch_file(tmp_path):
