@@ -20,9 +20,10 @@ def main() -> None:
     except BadInput as error:
         _fail(str(error), 2)
     except OSError as error:
-        if error.filename is None:
+        if error.errno is None:
             raise
-        _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _CALLERS_FAULT else 1)
+        where = "" if error.filename is None else f"{error.filename}: "
+        _fail(f"{where}{error.strerror}", 2 if error.errno in _CALLERS_FAULT else 1)
 
 
 def _fail(message: str, status: int) -> None:

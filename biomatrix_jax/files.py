@@ -5,6 +5,7 @@ rename is atomic, so a reader sees the old state or the new one, never something
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,8 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
 
     Raises:
       BadInput: `path` is a file, or a directory that is not empty and `overwrite` is false.
+      OSError: from the block; one about the temporary directory, which is gone by then, or about a
+        full disk names `path`.
     """
     check_absent(path, overwrite)
     # A link stays a link to what is written; "." gets a name and a parent.
@@ -52,8 +55,10 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
         _swap_in(temporary, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            _name(error, temporary, path)
         raise
 
 
@@ -148,6 +153,14 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (name, count), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"key {name!r} is there {count} times")
     return content
+
+
+def _name(error: OSError, temporary: Path, path: Path) -> None:
+    # Writing to an open file tells no name; copying tells two.
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    full = not names and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    if full or any(Path(name).is_relative_to(temporary) for name in names):
+        error.filename, error.filename2 = str(path), None
 
 
 def _swap_in(temporary: Path, path: Path) -> None:

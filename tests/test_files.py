@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -155,6 +156,26 @@ def test_sha256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "abc") == digest
+
+
+@pytest.mark.parametrize(
+    ("number", "names", "named"),
+    [
+        (errno.ENOSPC, (), "TARGET"),  # a write to an open file tells no name
+        (errno.ENOSPC, ("elsewhere",), "elsewhere"),
+        (errno.EACCES, ("TEMPORARY/a/b",), "TARGET"),
+        (errno.EFBIG, ("source", "TEMPORARY/copy"), "TARGET"),
+        (errno.EPIPE, (), None),
+    ],
+)
+def test_errors_do_not_name_a_directory_that_is_gone(tmp_path, number, names, named):
+    target = tmp_path / "out"
+    with pytest.raises(OSError, match="reason") as error, atomic_directory(target) as temporary:
+        one, two = [*(n.replace("TEMPORARY", str(temporary)) for n in names), None, None][:2]
+        raise OSError(number, "reason", one, None, two)
+    assert error.value.filename == (str(target) if named == "TARGET" else named)
+    assert error.value.filename2 is None
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

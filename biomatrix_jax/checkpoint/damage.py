@@ -1,6 +1,7 @@
-"""Telling by name what is missing, cut short or another file than was saved."""
+"""Telling by name what is missing, cut short or another file than was saved, or not written."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,3 +52,19 @@ def explained(path: Path) -> Iterator[None]:
         cause = text.partition(" [tensorstore_spec")[0][:300]
         where = named.group(1) if named else path
         raise BadInput(f"{where}: damaged checkpoint ({cause})") from None
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turns what TensorStore raises where the system refuses a write, on a full disk say, into the
+    OSError that it is."""
+    try:
+        yield
+    except Exception as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        named = re.search(r'local file "([^"]+)"', str(error))
+        number = int(code.group(1))
+        where = named.group(1) if named else str(path)
+        raise OSError(number, os.strerror(number), where) from error

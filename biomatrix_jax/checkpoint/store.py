@@ -18,7 +18,7 @@ from biomatrix_jax.checkpoint.arrays import (
     pieces_handler,
     save_args,
 )
-from biomatrix_jax.checkpoint.damage import check_carried, compare, explained, sizes
+from biomatrix_jax.checkpoint.damage import check_carried, compare, explained, sizes, written
 from biomatrix_jax.checkpoint.places import (
     INVENTORY,
     absolute,
@@ -148,7 +148,8 @@ class CheckpointStore:
             items["training"] = ocp.args.PyTreeSave(flat, save_args(flat))
         if data is not None:
             items["data"] = ocp.args.JsonSave(data)
-        self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+        with written(self.directory):
+            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
 
     def save_pieces(self, step: int, params: Mapping[str, Pieces]) -> None:
         """Saves parameters that are made piece by piece; returns when they are on disk.
@@ -159,7 +160,11 @@ class CheckpointStore:
         self.wait()
         self._check_free(step)
         self._saving = step
-        with no_word_of_databases(), self._make_manager(pieces_handler()) as manager:
+        with (
+            written(self.directory),
+            no_word_of_databases(),
+            self._make_manager(pieces_handler()) as manager,
+        ):
             items = ocp.args.Composite(params=ocp.args.PyTreeSave(dict(params)))
             manager.save(step, args=items, force=True)
             manager.wait_until_finished()
@@ -179,11 +184,13 @@ class CheckpointStore:
     def wait(self) -> None:
         """Returns when what was saved is on disk; raises what went wrong in the background."""
         if "_manager" in self.__dict__:
-            self._manager.wait_until_finished()
+            with written(self.directory):
+                self._manager.wait_until_finished()
 
     def close(self) -> None:
         if "_manager" in self.__dict__:
-            self._manager.close()
+            with written(self.directory):
+                self._manager.close()
             del self.__dict__["_manager"]
 
     def __enter__(self) -> "CheckpointStore":
