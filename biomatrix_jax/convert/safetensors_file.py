@@ -102,6 +102,10 @@ def _parse(path: Path, text: bytes, start: int) -> dict[str, Stored]:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise BadInput(f"{where}: __metadata__ should hold strings, not {reprlib.repr(metadata)}")
+    try:
+        "".join([*header, *metadata, *metadata.values()]).encode()
+    except UnicodeEncodeError:  # JSON can spell half a character, the library refuses it
+        raise BadInput(f"{where}: a name in it is no text") from None
     for name, entry in header.items():
         _check_entry(where, name, entry)
     codes = {name: entry["dtype"] for name, entry in header.items()}

@@ -120,6 +120,8 @@ BROKEN = [
     (raw({"a": entry(offsets=(2**70, 2**70 + 8))}, bytes(8)), "a has offsets"),
     (raw({"a": entry(), "__metadata__": []}, bytes(8)), "__metadata__ should hold strings"),
     (raw({"a": entry(), "__metadata__": {"x": 1}}, bytes(8)), "__metadata__ should hold strings"),
+    (raw({"\ud800": entry()}, bytes(8)), "a name in it is no text"),
+    (raw({"a": entry(), "__metadata__": {"x": "\udc00"}}, bytes(8)), "a name in it is no text"),
     (raw({"a\nb\x1b[2J": entry("I8")}, bytes(8)), r"a b\\x1b\[2J is stored as 'I8'"),
 ]
 
