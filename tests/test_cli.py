@@ -1,7 +1,10 @@
+import errno
 import subprocess
 import sys
 
 import pytest
+
+from biomatrix_jax import cli
 
 
 def biomatrix(*arguments):
@@ -85,3 +88,14 @@ def test_an_unusable_target_is_status_2(tmp_path, monkeypatch, target):
 def test_bad_usage_is_status_2():
     assert biomatrix("trian").returncode == 2
     assert biomatrix("generate").returncode == 2
+
+
+def test_an_error_of_the_system_that_names_no_file_is_one_line_too(monkeypatch, capsys):
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "biomatrix", full)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "biomatrix: No space left on device\n"

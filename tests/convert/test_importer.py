@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from biomatrix_jax.convert.exporter import to_hf
 from biomatrix_jax.convert.importer import from_hf
@@ -152,6 +153,26 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, damage, message):
         from_hf(src, tmp_path / "ckpt")
     assert "\n" not in str(error.value)
     assert hf.snapshot(tmp_path) == before
+
+
+def test_all_that_is_wrong_with_the_tensors_is_one_message(tmp_path):
+    src = tmp_path / "src"
+    weights = hf.weights(hf.TIED)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"][:, :4].copy()
+    weights["model.visual.proj.weight"] = weights.pop("model.layers.2.mlp.up_proj.weight")
+    hf.write(src, hf.TIED, weights, shards=2)
+    # A tensor that the index gives to one file lies in the other too.
+    name = "model.norm.weight"
+    for file in src.glob("*.safetensors"):
+        hf.save_file(load_file(file) | {name: weights[name]}, file)
+    with pytest.raises(BadInput) as error:
+        from_hf(src, tmp_path / "ckpt")
+    assert str(error.value) == (
+        f"{src}: tensors do not fit the configuration; "
+        "1 missing: model.layers.2.mlp.up_proj.weight; 1 unexpected: model.visual.proj.weight; "
+        "1 duplicate: model.norm.weight; "
+        "1 mis-shaped: lm_head.weight [131, 4] instead of [131, 16]"
+    )
 
 
 def test_a_tokenizer_that_just_fits(tmp_path):
