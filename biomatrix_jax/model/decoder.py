@@ -45,12 +45,21 @@ class RMSNorm(nnx.Module):
         return self.scale[...].astype(x.dtype) * x32.astype(x.dtype)
 
 
+def rotary_frequencies(head_dim: int, theta: float) -> np.ndarray:
+    """RoPE's frequencies theta^(-2i/H), in radian a position, float32 [H/2].
+
+    In the original's order, each step rounded to float32: at position 40,000 a last-bit difference
+    in a frequency turns the angle by a milliradian. The power is taken in float64 because numpy's
+    own in float32 is a bit off on some processors.
+    """
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    powers = np.float64(theta) ** exponents.astype(np.float64)
+    return np.float32(1) / powers.astype(np.float32)
+
+
 def rotary_angles(positions_bt: jax.Array, head_dim: int, theta: float):
     """cos and sin of RoPE's angles, float32 [B, T, 1, H/2] each."""
-    # With numpy, in the original's order of float32 operations: at position 30,000 a last-bit
-    # difference in a frequency turns the angle by a milliradian.
-    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    frequencies = np.float32(1) / np.float32(theta) ** exponents
+    frequencies = rotary_frequencies(head_dim, theta)
     angles = positions_bt[:, :, None, None].astype(jnp.float32) * frequencies
     return jnp.cos(angles), jnp.sin(angles)
 

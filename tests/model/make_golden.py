@@ -39,13 +39,16 @@ def reference_model(config, weights):
     return model
 
 
-def reference_logits(model, tokens, first_position=0) -> np.ndarray:
+def reference_logits(model, tokens, positions=None) -> np.ndarray:
     """float32 [T, V] of one document alone."""
     import torch
 
-    positions = torch.arange(first_position, first_position + tokens.shape[1])[None]
+    positions = np.arange(tokens.shape[1]) if positions is None else positions
+    ids = torch.from_numpy(positions).long()[None]
+    # Without a mask, transformers takes gaps in positions for packed documents.
+    alone = torch.ones(tokens.shape, dtype=torch.long)
     with torch.no_grad():
-        logits = model(torch.from_numpy(tokens).long(), position_ids=positions).logits
+        logits = model(torch.from_numpy(tokens).long(), alone, position_ids=ids).logits
     return logits[0].float().numpy()
 
 

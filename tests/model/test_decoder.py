@@ -20,7 +20,6 @@ from tests.model import cases
 FLOAT32 = ComputeConfig(dtype="float32", remat="none")
 TOLERANCE = 1e-4  # max abs difference of float32 logits, whose magnitudes reach 4
 SEGMENTS = np.repeat([1, 2], cases.DOCUMENTS).astype(np.int32)[None]
-FAR_POSITIONS = cases.FAR + np.arange(cases.LENGTH, dtype=np.int32)[None]
 by_case = pytest.mark.parametrize("name", cases.CASES)
 
 
@@ -45,7 +44,7 @@ def rows_of(model_of):
         packed_positions = np.concatenate([np.arange(n) for n in cases.DOCUMENTS])
         ones = np.ones(cases.LENGTH, np.int32)
         segments = np.stack([ones, SEGMENTS[0], ones])
-        positions = np.stack([np.arange(cases.LENGTH), packed_positions, FAR_POSITIONS[0]])
+        positions = np.stack([np.arange(cases.LENGTH), packed_positions, cases.FAR])
         logits = model_of(name)(tokens, segments, positions.astype(np.int32))
         return dict(zip(("whole", "packed", "far"), logits, strict=True))
 
