@@ -49,8 +49,10 @@ class ModelConfig:
     max_positions: int = 40_960
 
     def __post_init__(self):
-        _positive(self, "vocab_size", "embed_dim", "layers", "heads", "kv_heads", "head_dim")
-        _positive(self, "ffn_dim", "rope_theta", "norm_eps", "max_positions")
+        sizes = ("vocab_size", "embed_dim", "layers", "heads", "kv_heads", "head_dim", "ffn_dim")
+        _positive(self, *sizes, "rope_theta", "norm_eps", "max_positions")
+        # Ids and positions are int32.
+        _check(self, "below 2**31", lambda value: value < 2**31, *sizes, "max_positions")
         if self.heads % self.kv_heads:
             raise BadInput(
                 f"model.kv_heads ({self.kv_heads}) must divide model.heads ({self.heads})"
