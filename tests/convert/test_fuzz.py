@@ -25,9 +25,7 @@ from tests.convert import hf, mutations
 CONFIG = hf.ModelConfig(11, 6, 2, 2, 1, 2, 6, 1e6, 1e-6, True, 512)
 SHARDS = 3
 INDEX = "model.safetensors.index.json"
-
-
-FEW, MANY = 700, 14_000
+FEW, MANY = 700, 14_000  # seconds, minutes
 
 
 @pytest.fixture(params=[FEW, pytest.param(MANY, marks=pytest.mark.slow)])
