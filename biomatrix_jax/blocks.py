@@ -6,8 +6,14 @@ One rule for both, so that a piece that is read or written is one chunk of a fil
 import itertools
 import math
 from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
 
 BLOCK_BYTES = 4 << 20
+RUN_BYTES = 512 << 10  # read, looked at and written in turn, this much stays in a core's cache
+# Linux writes faster in such parts than in larger ones, for which it looks for large free pages.
+_WRITE_BYTES = 128 << 10
 
 Index = tuple[slice, ...]
 
@@ -40,3 +46,10 @@ def blocks(shape: tuple[int, ...], itemsize: int, limit: int = BLOCK_BYTES) -> I
         for size, step in zip(shape, steps, strict=True)
     ]
     yield from itertools.product(*runs)
+
+
+def write(file: IO[bytes], array: np.ndarray) -> None:
+    """Writes the elements of an array in C order."""
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    for start in range(0, len(content), _WRITE_BYTES):
+        file.write(content[start : start + _WRITE_BYTES])

@@ -5,7 +5,7 @@ a stack of layers is written layer by layer and never held. What a training run 
 OCDBT database, compressed, cut into chunks by the same rule. Orbax reads both; so does `Reader`.
 """
 
-import collections
+import concurrent.futures
 import contextlib
 import dataclasses
 import logging
@@ -18,10 +18,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
 
-from biomatrix_jax.blocks import BLOCK_BYTES, Index, block_shape, blocks
+from biomatrix_jax.blocks import BLOCK_BYTES, Index, block_shape, blocks, write
 from biomatrix_jax.checkpoint.damage import explained
 
-IN_FLIGHT = 4  # pieces read but not yet written
+WRITERS = 2  # threads: one reads while the other writes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +29,13 @@ class Pieces:
     """An array to be saved that is made piece by piece.
 
     Attributes:
-      read: the piece at one of the indices that `blocks` gives.
+      runs: flat arrays that make up, in C order, the piece at one of the indices that `blocks`
+        gives; several threads call it.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    read: Callable[[Index], np.ndarray]
+    runs: Callable[[Index], Iterable[np.ndarray]]
 
     @property
     def nbytes(self) -> int:
@@ -48,21 +49,17 @@ class PiecesHandler(ocp.type_handlers.TypeHandler):
         return "np.ndarray"
 
     async def serialize(self, values: Sequence[Pieces], infos, args=None) -> Sequence:
-        # Not synced to the disk piece by piece: an import that a power failure cuts short is
-        # repeated, and sizes tell a reader.
-        context = ts.Context({"file_io_sync": False, "file_io_concurrency": {"limit": IN_FLIGHT}})
-        writing: collections.deque[ts.Future] = collections.deque()
-        for value, info in zip(values, infos, strict=True):
-            array = await ts.open(_new_array(info.path, value), create=True, context=context)
-            for index in blocks(value.shape, value.dtype.itemsize):
-                if len(writing) == IN_FLIGHT:
-                    await writing.popleft()
-                piece = value.read(index)
-                writing.append(
-                    array[index].write(piece, can_reference_source_data_indefinitely=True)
-                )
-        while writing:
-            await writing.popleft()
+        with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
+            writing = []
+            for value, info in zip(values, infos, strict=True):
+                await ts.open(_new_array(info.path, value), create=True)
+                chunks = _chunks(Path(info.path), value)
+                writing += [pool.submit(_write_chunk, value, *chunk) for chunk in chunks]
+            try:
+                for chunk in concurrent.futures.as_completed(writing):
+                    chunk.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
         return []
 
     async def deserialize(self, infos, args=None):
@@ -141,6 +138,7 @@ class Reader:
 
 
 def _new_array(path, value: Pieces) -> dict:
+    """An array without compression: a chunk is a file with its elements and nothing else."""
     return {
         "driver": "zarr",
         "kvstore": {"driver": "file", "path": f"{path}/"},
@@ -150,6 +148,22 @@ def _new_array(path, value: Pieces) -> dict:
             "compressor": None,
         },
         "dtype": value.dtype.name,
-        # A chunk of zeros is written like any other, so that one that is lost is noticed.
-        "store_data_equal_to_fill_value": True,
     }
+
+
+def _chunks(folder: Path, value: Pieces) -> Iterator[tuple[Path, Index]]:
+    steps = block_shape(value.shape, value.dtype.itemsize)
+    for index in blocks(value.shape, value.dtype.itemsize):
+        numbers = (part.start // step for part, step in zip(index, steps, strict=True))
+        yield folder / ".".join(map(str, numbers)), index
+
+
+def _write_chunk(value: Pieces, path: Path, index: Index) -> None:
+    # Not synced to the disk: an import that a power failure cuts short is repeated, and the sizes
+    # of its files tell a reader.
+    with path.open("wb") as file:
+        for run in value.runs(index):
+            write(file, run)
+        # The last chunk along an axis is as long as the others.
+        whole = math.prod(block_shape(value.shape, value.dtype.itemsize)) * value.dtype.itemsize
+        file.truncate(whole)

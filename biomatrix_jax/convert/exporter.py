@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ class _Export:
         for name, content in self._settings.items():
             (directory / name).write_bytes(content)
         specs = [Spec(t.name, self._dtypes[t.path], t.shape) for t in self._tensors]
-        parts = map(self._pieces, self._tensors)
+        parts = (_ahead(self._pieces(tensor)) for tensor in self._tensors)
         hf_files.write_tensors(directory, specs, parts, self._shard_bytes)
 
     def take_part(self) -> None:
@@ -133,6 +134,16 @@ class _Export:
             values = self._source.read(tensor.path, index)
             self.finite.look(tensor.name, values)
             yield cast(values, dtype, tensor.name)
+
+
+def _ahead(items: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same items, each read in a thread while the one before it is written."""
+    end = object()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = reader.submit(next, items, end)
+            yield item
 
 
 def _settings(source: Source, dtype: str, kept: bool) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from biomatrix_jax import __version__
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.convert import hf_config, hf_files, rules
 from biomatrix_jax.convert.hub import EXTENSION, find_id, resolve
-from biomatrix_jax.convert.importer import _left_behind, check_places
+from biomatrix_jax.convert.importer import check_places, left_behind
 from biomatrix_jax.convert.new_rows import GENERATOR, Plan, Table, description_pieces, extended
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.stored import Spec
@@ -119,7 +119,7 @@ def extend(
             "noise": {"seed": seed, "standard_deviation": spread, "generator": GENERATOR},
         }
         (temporary / EXTENSION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        left = _left_behind(source, temporary)
+        left = left_behind(source, temporary)
     notes = [*source.notes, *finite.notes(base)]
     notes += [f"{base}: not carried along: {', '.join(left)}"] if left else []
     return [*notes, _summary(plan, model)]

@@ -1,13 +1,15 @@
 """Hugging Face directory -> checkpoint."""
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from biomatrix_jax.blocks import Index
 from biomatrix_jax.checkpoint import CheckpointStore, Pieces
-from biomatrix_jax.convert import hub, rules
+from biomatrix_jax.convert import hub
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.values import Finite
 from biomatrix_jax.errors import BadInput
@@ -24,7 +26,7 @@ def from_hf(
     """Makes the checkpoint directory `dst` with one step, 0, and the files that came with `src`.
 
     Values and dtypes are kept to the bit; configuration, tokenizer and chat templates come along
-    byte for byte. Weights go from the mapped files to the disk a few megabytes at a time; a stack
+    byte for byte. Weights go from file to file a few megabytes at a time; a stack
     of layers is written layer by layer, each one or more chunks of its own. `dst` appears when all
     is written.
 
@@ -49,18 +51,13 @@ def from_hf(
         made["commit"] = source.path.name  # as the Hub's cache calls its folders
     finite = Finite()
 
-    def piece(path: str, index: Index) -> np.ndarray:
-        values = source.read(path, index)
-        group = rules.tensors(source.config)[path]
-        if group[0].layer is None:
-            finite.look(group[0].name, values)
-        else:
-            for tensor, layer in zip(group[index[0]], values, strict=True):
-                finite.look(tensor.name, layer)
-        return values
+    def runs(path: str, index: Index) -> Iterator[np.ndarray]:
+        for tensor, run in source.runs(path, index):
+            finite.look(tensor.name, run)
+            yield run
 
     pieces = {
-        path: Pieces(spec.shape, spec.dtype, lambda index, path=path: piece(path, index))
+        path: Pieces(spec.shape, spec.dtype, functools.partial(runs, path))
         for path, spec in specs.items()
     }
     with (
@@ -68,12 +65,12 @@ def from_hf(
         CheckpointStore.create(temporary, source.config, carried=source.files, made=made) as store,
     ):
         store.save_pieces(0, pieces)
-        left = _left_behind(source, store.carried)
+        left = left_behind(source, store.carried)
     notes = [*source.notes, *finite.notes(src)]
     return [*notes, f"{src}: not carried along: {', '.join(left)}"] if left else notes
 
 
-def _left_behind(source: HFSource, carried: Path) -> list[str]:
+def left_behind(source: HFSource, carried: Path) -> list[str]:
     """What the source holds that is neither weights nor copied to `carried`."""
     paths = [*source.path.glob("*"), *source.path.glob(f"{CHAT_TEMPLATES}/*")]
     names = sorted(path.relative_to(source.path).as_posix() for path in paths)

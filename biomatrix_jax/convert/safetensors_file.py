@@ -18,6 +18,7 @@ from typing import IO, Any
 import ml_dtypes
 import numpy as np
 
+from biomatrix_jax.blocks import write as write_array
 from biomatrix_jax.convert.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import parse_json
@@ -90,7 +91,7 @@ def _write_tensor(file: IO[bytes], spec: Spec, pieces: Iterable[np.ndarray]) -> 
     for piece in pieces:
         if piece.dtype != spec.dtype:
             raise ValueError(f"{spec}: got a piece of {piece.dtype}")
-        file.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
+        write_array(file, piece)
         written += piece.nbytes
     if written != spec.nbytes:
         raise ValueError(f"{spec}: got {written} bytes of {spec.nbytes}")

@@ -5,6 +5,7 @@ alone the model.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -83,6 +84,22 @@ class HFSource:
         for row, tensor in zip(whole, wanted, strict=True):
             row[...] = self._mapped(tensor)[tuple(inner)]
         return whole
+
+    def runs(self, path: str, index: Index) -> Iterator[tuple[rules.Tensor, np.ndarray]]:
+        """What `read` gives, as flat arrays in C order, with the file tensor that each is of; each
+        is valid until the next. What is one run of a file is not mapped, but read.
+        """
+        group = self._groups[path]
+        tensors, inner = (group, index) if group[0].layer is None else (group[index[0]], index[1:])
+        for tensor in tensors:
+            whole = self._mapped(tensor)
+            part = whole[inner]
+            if part.flags.c_contiguous:
+                first = part.ctypes.data - whole.ctypes.data
+                for run in self._stored[tensor.name].runs(first, part.nbytes):
+                    yield tensor, run
+            else:
+                yield tensor, part.reshape(-1)
 
     def _mapped(self, tensor: rules.Tensor) -> np.ndarray:
         return self._stored[tensor.name].read().reshape(tensor.ours)

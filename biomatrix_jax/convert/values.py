@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from biomatrix_jax.blocks import RUN_BYTES
 from biomatrix_jax.convert.safetensors_file import CODES
 from biomatrix_jax.errors import BadInput, some
 
 # Bits of infinity: as integers, NaN lies above it and finite numbers below.
 _INFINITY = {"float32": 0x7F800000, "float16": 0x7C00, "bfloat16": 0x7F80}
-_CACHED = 1 << 19  # bytes that stay in a core's cache from one look to the next
 
 
 def find_dtype(dtype: Any) -> np.dtype:
@@ -68,8 +68,8 @@ def all_finite(array: np.ndarray) -> bool:
     size = array.dtype.itemsize
     infinity = _INFINITY[array.dtype.name]
     flat = np.ascontiguousarray(array).reshape(-1)
-    for start in range(0, len(flat), _CACHED // size):
-        part = flat[start : start + _CACHED // size]
+    for start in range(0, len(flat), RUN_BYTES // size):
+        part = flat[start : start + RUN_BYTES // size]
         if part.view(f"i{size}").max() >= infinity:
             return False
         if part.view(f"u{size}").max() >= infinity + (1 << (8 * size - 1)):
