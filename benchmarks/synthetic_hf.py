@@ -16,8 +16,9 @@ import numpy as np
 
 from biomatrix_jax.blocks import blocks
 from biomatrix_jax.config import ModelConfig, load
-from biomatrix_jax.convert import hf_config, hf_files, rules
-from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.convert import hf_config, rules
+from biomatrix_jax.convert.files import hf_files
+from biomatrix_jax.convert.files.stored import Spec
 from biomatrix_jax.errors import BadInput
 
 DTYPE = np.dtype(ml_dtypes.bfloat16)

@@ -192,7 +192,7 @@ def convert_verify(a, b, tol, rtol, logits, rows, length, seed, logits_tol, as_j
 
     Exit status 1 where they differ.
     """
-    from biomatrix_jax.convert.compare_logits import LogitsTest
+    from biomatrix_jax.convert.compare.logits import LogitsTest
     from biomatrix_jax.convert.verify import verify
 
     given = {"rows": rows, "length": length, "seed": seed, "tol": logits_tol}

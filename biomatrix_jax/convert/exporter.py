@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from biomatrix_jax.checkpoint import CARRIED_FILES
-from biomatrix_jax.convert import hf_config, hf_files, rules
+from biomatrix_jax.convert import hf_config, rules
+from biomatrix_jax.convert.files import hf_files
+from biomatrix_jax.convert.files.stored import Spec
 from biomatrix_jax.convert.importer import check_places
 from biomatrix_jax.convert.live import LiveSource
 from biomatrix_jax.convert.source import CheckpointSource, Source, check_tokenizer
-from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.convert.values import Finite, cast, find_dtype
 from biomatrix_jax.files import atomic_directory, check_absent, inside, read_json
 from biomatrix_jax.model import Decoder

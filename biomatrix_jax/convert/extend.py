@@ -13,17 +13,18 @@ import numpy as np
 
 from biomatrix_jax import __version__
 from biomatrix_jax.config import ModelConfig
-from biomatrix_jax.convert import hf_config, hf_files, rules
-from biomatrix_jax.convert.hub import EXTENSION, find_id, resolve
+from biomatrix_jax.convert import hf_config, rules
+from biomatrix_jax.convert.files import hf_files
+from biomatrix_jax.convert.files.stored import Spec
+from biomatrix_jax.convert.hub import find_id, resolve
 from biomatrix_jax.convert.importer import check_places, left_behind
 from biomatrix_jax.convert.new_rows import GENERATOR, Plan, Table, description_pieces, extended
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
-from biomatrix_jax.convert.stored import Spec
 from biomatrix_jax.convert.values import Finite
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, read_json, sha256
 from biomatrix_jax.tokens import Vocabulary, extend_tokenizer
-from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_JSON
+from biomatrix_jax.tokens.tokenizer_files import EXTENSION, TOKENIZER_JSON
 
 SHARD_SIZE = "5GB"
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from biomatrix_jax.convert.hf_files import INDEX, SINGLE
+from biomatrix_jax.convert.files.hf_files import INDEX, SINGLE
 from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import read_json
 from biomatrix_jax.tokens.tokenizer_files import CHAT_TEMPLATES, TOKENIZER_FILES, TOKENIZER_JSON
@@ -20,10 +20,9 @@ log = logging.getLogger(__name__)
 
 SCHEME = "hf://"
 CONFIG = "config.json"
-EXTENSION = "vocab_extension.json"  # how a vocabulary was extended
 # What is read and written, as patterns. A pattern's * takes slashes too, hence the second line:
 # other formats keep weights of their own in folders.
-FILES = ("*.safetensors", INDEX, CONFIG, EXTENSION, *TOKENIZER_FILES, f"{CHAT_TEMPLATES}/*.jinja")
+FILES = ("*.safetensors", INDEX, CONFIG, *TOKENIZER_FILES, f"{CHAT_TEMPLATES}/*.jinja")
 NOT_FILES = ("*/*.safetensors",)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")

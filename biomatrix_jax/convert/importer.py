@@ -79,6 +79,8 @@ def left_behind(source: HFSource, carried: Path) -> list[str]:
 
 def check_places(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool) -> None:
     """Raises BadInput where writing `dst` would replace something, or would replace `src`."""
+    if os.fspath(dst).startswith(hub.SCHEME):
+        raise BadInput(f"{dst} is on the Hub: name a local directory, or push what was exported")
     check_absent(dst, overwrite)
     a, b = Path(src).resolve(), Path(dst).resolve()
     if a == b or b in a.parents:

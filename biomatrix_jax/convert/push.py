@@ -18,7 +18,7 @@ from biomatrix_jax.convert.source import CheckpointSource, HFSource, check_token
 from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import inside, read_json
 from biomatrix_jax.tokens import Vocabulary
-from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_JSON
+from biomatrix_jax.tokens.tokenizer_files import EXTENSION, TOKENIZER_JSON
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _card(source: CheckpointSource, directory: Path, repo_id: str) -> str:
     exported = HFSource(directory)
     before, after = (s.specs()["embedding.table"].dtype.name for s in (source, exported))
     has_tokenizer = (directory / TOKENIZER_JSON).is_file()
-    extension = directory / hub.EXTENSION
+    extension = directory / EXTENSION
     return model_card.model_card(
         repo_id,
         exported.config,

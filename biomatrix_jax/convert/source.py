@@ -15,7 +15,8 @@ import numpy as np
 from biomatrix_jax import checkpoint
 from biomatrix_jax.blocks import Index, blocks
 from biomatrix_jax.config import ModelConfig
-from biomatrix_jax.convert import hf_config, hf_files, hub, rules, torch_weights
+from biomatrix_jax.convert import hf_config, hub, rules
+from biomatrix_jax.convert.files import hf_files, torch_weights
 from biomatrix_jax.convert.names import HEAD, NAMES, find_prefixes
 from biomatrix_jax.convert.values import same_bits
 from biomatrix_jax.errors import BadInput

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from biomatrix_jax.blocks import RUN_BYTES
-from biomatrix_jax.convert.safetensors_file import CODES
+from biomatrix_jax.convert.files.safetensors_file import CODES
 from biomatrix_jax.errors import BadInput, some
 
 # Bits of infinity: as integers, NaN lies above it and finite numbers below.

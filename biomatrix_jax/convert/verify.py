@@ -8,15 +8,15 @@ import math
 import os
 from typing import Any
 
-from biomatrix_jax.convert import reference
-from biomatrix_jax.convert.compare_logits import (
+from biomatrix_jax.convert.compare import reference
+from biomatrix_jax.convert.compare.logits import (
     LogitsReport,
     LogitsTest,
     compare_logits,
     our_logits,
 )
-from biomatrix_jax.convert.compare_tensors import Difference, Tolerance, compare_tensors
-from biomatrix_jax.convert.random_rows import random_rows
+from biomatrix_jax.convert.compare.random_rows import random_rows
+from biomatrix_jax.convert.compare.tensors import Difference, Tolerance, compare_tensors
 from biomatrix_jax.convert.source import Source, open_source
 from biomatrix_jax.errors import BadInput
 

@@ -13,6 +13,7 @@ TOKENIZER_JSON = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATION_CONFIG = "generation_config.json"
 ADDED_TOKENS = "added_tokens.json"
+EXTENSION = "vocab_extension.json"  # how a vocabulary was extended
 
 # Where transformers keeps chat templates beyond the first; each is a .jinja file.
 CHAT_TEMPLATES = "additional_chat_templates"
@@ -24,6 +25,7 @@ TOKENIZER_FILES = (
     TOKENIZER_CONFIG,
     GENERATION_CONFIG,
     ADDED_TOKENS,
+    EXTENSION,
     "special_tokens_map.json",
     "chat_template.jinja",
     "chat_template.json",

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from biomatrix_jax.convert import rules
+from biomatrix_jax.convert.files.safetensors_file import read_header
 from biomatrix_jax.convert.importer import from_hf
-from biomatrix_jax.convert.safetensors_file import read_header
 from biomatrix_jax.convert.source import open_source
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf, mutations

@@ -6,8 +6,8 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from biomatrix_jax.checkpoint import CheckpointStore
-from biomatrix_jax.convert import safetensors_file
 from biomatrix_jax.convert.exporter import to_hf
+from biomatrix_jax.convert.files import safetensors_file
 from biomatrix_jax.convert.importer import from_hf
 from biomatrix_jax.convert.verify import verify
 from biomatrix_jax.errors import BadInput

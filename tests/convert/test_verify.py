@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from biomatrix_jax.cli import biomatrix
 from biomatrix_jax.convert import verify as module
-from biomatrix_jax.convert.compare_logits import LogitsTest
+from biomatrix_jax.convert.compare.logits import LogitsTest
 from biomatrix_jax.convert.importer import from_hf
 from biomatrix_jax.convert.source import HFSource
 from biomatrix_jax.convert.verify import verify

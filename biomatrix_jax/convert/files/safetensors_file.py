@@ -19,7 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from biomatrix_jax.blocks import write as write_array
-from biomatrix_jax.convert.stored import Spec, Stored
+from biomatrix_jax.convert.files.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import parse_json
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from biomatrix_jax import blocks
-from biomatrix_jax.convert import compare_tensors as module
 from biomatrix_jax.convert import names
-from biomatrix_jax.convert.compare_tensors import Tolerance, compare_tensors
+from biomatrix_jax.convert.compare import tensors as module
+from biomatrix_jax.convert.compare.tensors import Tolerance, compare_tensors
 from biomatrix_jax.convert.importer import from_hf
 from biomatrix_jax.convert.source import CheckpointSource, HFSource
 from biomatrix_jax.errors import BadInput

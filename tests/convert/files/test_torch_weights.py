@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from biomatrix_jax.convert import hf_files, torch_weights
+from biomatrix_jax.convert.files import hf_files, torch_weights
 from biomatrix_jax.convert.importer import from_hf
 from biomatrix_jax.convert.source import HFSource
 from biomatrix_jax.convert.verify import verify

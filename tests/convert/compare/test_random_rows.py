@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from biomatrix_jax.convert.random_rows import DOCUMENTS, random_rows
+from biomatrix_jax.convert.compare.random_rows import DOCUMENTS, random_rows
 from biomatrix_jax.errors import BadInput
 
 SIZES = [(2, 16, 16), (2, 256, 40_960), (3, 100, 128), (5, 64, 64)]

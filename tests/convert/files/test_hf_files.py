@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from biomatrix_jax.convert import hf_files
-from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.convert.files import hf_files
+from biomatrix_jax.convert.files.stored import Spec
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf
 

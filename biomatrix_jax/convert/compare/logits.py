@@ -17,8 +17,8 @@ import jax
 import numpy as np
 from flax import nnx
 
+from biomatrix_jax.convert.compare.random_rows import Rows
 from biomatrix_jax.convert.load import load
-from biomatrix_jax.convert.random_rows import Rows
 from biomatrix_jax.errors import BadInput
 
 CHUNK_BYTES = 8 << 20  # float32 logits that exist at a time; measuring takes several times that

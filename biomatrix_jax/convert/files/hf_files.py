@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from biomatrix_jax.convert import safetensors_file, shards, torch_weights
-from biomatrix_jax.convert.stored import Spec, Stored
+from biomatrix_jax.convert.files import safetensors_file, shards, torch_weights
+from biomatrix_jax.convert.files.stored import Spec, Stored
 from biomatrix_jax.errors import BadInput
 
 SINGLE = "model.safetensors"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from biomatrix_jax.convert import exporter
-from biomatrix_jax.convert.compare_logits import DTYPE, in_chunks
-from biomatrix_jax.convert.random_rows import Rows
+from biomatrix_jax.convert.compare.logits import DTYPE, in_chunks
+from biomatrix_jax.convert.compare.random_rows import Rows
 from biomatrix_jax.convert.source import HFSource, Source
 from biomatrix_jax.errors import BadInput, some
 

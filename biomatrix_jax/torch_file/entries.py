@@ -18,8 +18,8 @@ import numpy as np
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.mapped import map_array
-from biomatrix_jax.pickle_tree import MOST_BYTES, Call, Name, Reference, read_tree
-from biomatrix_jax.zip_members import Member, find_members
+from biomatrix_jax.torch_file.pickle_tree import MOST_BYTES, Call, Name, Reference, read_tree
+from biomatrix_jax.torch_file.zip_members import Member, find_members
 
 DTYPES = {
     "torch.FloatStorage": np.dtype("<f4"),

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import biomatrix_jax as bm
-from biomatrix_jax.convert import compare_logits as module
-from biomatrix_jax.convert.compare_logits import (
+from biomatrix_jax.convert.compare import logits as module
+from biomatrix_jax.convert.compare.logits import (
     LogitsTest,
     compare_logits,
     our_logits,
 )
+from biomatrix_jax.convert.compare.random_rows import Rows, random_rows
 from biomatrix_jax.convert.importer import from_hf
-from biomatrix_jax.convert.random_rows import Rows, random_rows
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf
 from tests.model import cases

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.zip_members import find_members
+from biomatrix_jax.torch_file.zip_members import find_members
 
 CONTENT = {"a/x": b"first", "a/data/0": bytes(range(200)), "empty": b""}
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from biomatrix_jax.convert.safetensors_file import read_header, write
-from biomatrix_jax.convert.stored import Spec
+from biomatrix_jax.convert.files.safetensors_file import read_header, write
+from biomatrix_jax.convert.files.stored import Spec
 from biomatrix_jax.errors import BadInput
 
 TENSORS = {

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.config import ModelConfig
-from biomatrix_jax.convert import reference
-from biomatrix_jax.convert.compare_logits import LogitsTest, compare_logits, our_logits
+from biomatrix_jax.convert.compare import reference
+from biomatrix_jax.convert.compare.logits import LogitsTest, compare_logits, our_logits
+from biomatrix_jax.convert.compare.random_rows import random_rows
 from biomatrix_jax.convert.importer import from_hf
-from biomatrix_jax.convert.random_rows import random_rows
 from biomatrix_jax.convert.verify import verify
 from biomatrix_jax.errors import BadInput
 from tests.convert import hf

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomatrix_jax.pickle_tree import MOST_BYTES, Call, Name, Reference, read_tree
+from biomatrix_jax.torch_file.pickle_tree import MOST_BYTES, Call, Name, Reference, read_tree
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(),

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from biomatrix_jax import torch_file
-from biomatrix_jax.convert import shards
-from biomatrix_jax.convert.safetensors_file import CODES
-from biomatrix_jax.convert.stored import Stored
+from biomatrix_jax.convert.files import shards
+from biomatrix_jax.convert.files.safetensors_file import CODES
+from biomatrix_jax.convert.files.stored import Stored
 from biomatrix_jax.errors import BadInput
 
 SINGLE = "pytorch_model.bin"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from biomatrix_jax.convert.stored import Stored
+from biomatrix_jax.convert.files.stored import Stored
 from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.files import inside, read_json
 

@@ -1,0 +1,1 @@
+"""Two models side by side: their tensors, and their logits on the same rows."""

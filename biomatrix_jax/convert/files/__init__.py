@@ -1,0 +1,1 @@
+"""Weight files of Hugging Face directories: safetensors, and what PyTorch saves."""
