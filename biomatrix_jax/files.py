@@ -42,7 +42,8 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
     """Yields a temporary directory that becomes `path` when the block ends without an exception.
 
     Raises:
-      BadInput: `path` is a file, or a directory that is not empty and `overwrite` is false.
+      BadInput: `path` is a file, or a directory that is not empty and `overwrite` is false; also
+        where it came to be meanwhile.
       OSError: from the block; one about the temporary directory, which is gone by then, or about a
         full disk names `path`.
     """
@@ -54,7 +55,11 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
-        _swap_in(temporary, path)
+        check_absent(path, overwrite)
+        if overwrite and path.is_dir():
+            _swap_in(temporary, path)
+        else:
+            os.replace(temporary, path)  # over nothing or an empty directory, else it fails
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError):
@@ -164,20 +169,16 @@ def _name(error: OSError, temporary: Path, path: Path) -> None:
 
 
 def _swap_in(temporary: Path, path: Path) -> None:
-    if path.is_dir():
-        # The old directory steps aside first and is deleted last, so that a failed rename loses
-        # nothing.
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.replaced-", dir=path.parent))
+    # The old directory steps aside first and is deleted last, so that whatever goes wrong in
+    # between, an interrupt too, loses nothing.
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.replaced-", dir=path.parent))
+    try:
         os.replace(path, aside / "old")
-        try:
-            os.replace(temporary, path)
-        except OSError:
-            os.replace(aside / "old", path)
-            raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    else:
         os.replace(temporary, path)
+    finally:
+        if (aside / "old").exists() and not path.exists():
+            os.replace(aside / "old", path)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _umask() -> int:

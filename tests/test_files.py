@@ -69,6 +69,37 @@ def test_an_empty_directory_is_no_obstacle(tmp_path):
     assert contents(tmp_path) == {"new.txt": "new"}
 
 
+def test_what_came_to_be_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "out"
+    with pytest.raises(BadInput, match="out exists already"), atomic_directory(target) as slower:
+        (slower / "slower.txt").write_text("slower")
+        with atomic_directory(target) as faster:
+            (faster / "faster.txt").write_text("faster")
+    assert contents(tmp_path) == {"faster.txt": "faster"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("call", [1, 2])
+def test_what_goes_wrong_between_the_renames_loses_nothing(tmp_path, monkeypatch, error, call):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old.txt").write_text("old")
+    calls, replace = [], os.replace
+
+    def interrupted(a, b):
+        calls.append(b)
+        if len(calls) == call:
+            raise error
+        replace(a, b)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(error), atomic_directory(target, overwrite=True) as temporary:
+        (temporary / "new.txt").write_text("new")
+    assert contents(tmp_path) == {"old.txt": "old"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_written_directory_is_as_readable_as_any_other(tmp_path):
     with atomic_directory(tmp_path / "out") as temporary:
         (temporary / "new.txt").write_text("new")

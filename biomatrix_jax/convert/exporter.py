@@ -14,10 +14,11 @@ from biomatrix_jax.checkpoint import CARRIED_FILES
 from biomatrix_jax.convert import hf_config, rules
 from biomatrix_jax.convert.files import hf_files
 from biomatrix_jax.convert.files.stored import Spec
-from biomatrix_jax.convert.importer import check_places
+from biomatrix_jax.convert.importer import check_apart, check_places
 from biomatrix_jax.convert.live import LiveSource
 from biomatrix_jax.convert.source import CheckpointSource, Source, check_tokenizer
 from biomatrix_jax.convert.values import Finite, cast, find_dtype
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent, inside, read_json
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.processes import barrier
@@ -49,6 +50,9 @@ def to_hf(
     """
     check_places(src, dst, overwrite)
     source = CheckpointSource(src)
+    check_apart(source.store.directory, dst)
+    if Path(dst).resolve().is_relative_to(source.store.directory.resolve()):
+        raise BadInput(f"{dst} lies in the checkpoint that is read: choose another place")
     export = _Export(source, dtype, shard_size, source.store.made.get("dtype"))
     with atomic_directory(dst, overwrite) as temporary:
         export.write(temporary)
@@ -65,7 +69,8 @@ def save(
 ) -> list[str]:
     """Makes the Hugging Face directory `dst` of a decoder in memory, laid out on any mesh.
 
-    With several processes all call it, and the first one writes; memory holds a layer, or an
+    Weights pass through memory a few megabytes at a time. With several processes all call it, and
+    the first one writes; of what is laid out over them all, memory then holds a layer, or an
     embedding table, at a time.
 
     Args:

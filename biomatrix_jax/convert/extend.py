@@ -17,7 +17,7 @@ from biomatrix_jax.convert import hf_config, rules
 from biomatrix_jax.convert.files import hf_files
 from biomatrix_jax.convert.files.stored import Spec
 from biomatrix_jax.convert.hub import find_id, resolve
-from biomatrix_jax.convert.importer import check_places, left_behind
+from biomatrix_jax.convert.importer import check_apart, check_places, left_behind
 from biomatrix_jax.convert.new_rows import GENERATOR, Plan, Table, description_pieces, extended
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.values import Finite
@@ -79,6 +79,7 @@ def extend(
     _check_whole("seed", seed, 0, 2**64)
     check_places(base, dst, overwrite)
     path = resolve(base, revision)
+    check_apart(path, dst)  # a Hub id lies in the cache
     source = HFSource(path)
     check_tokenizer(path, source.config)
     old = Vocabulary.from_pretrained(path)

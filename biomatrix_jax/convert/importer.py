@@ -43,6 +43,7 @@ def from_hf(
     """
     check_places(src, dst, overwrite)
     source = HFSource(hub.resolve(src, revision))
+    check_apart(source.path, dst)  # a Hub id lies in the cache
     check_tokenizer(source.files, source.config)
     specs = source.specs()
     dtype = specs["embedding.table"].dtype.name
@@ -73,15 +74,22 @@ def from_hf(
 def left_behind(source: HFSource, carried: Path) -> list[str]:
     """What the source holds that is neither weights nor copied to `carried`."""
     paths = [*source.path.glob("*"), *source.path.glob(f"{CHAT_TEMPLATES}/*")]
+    # The destination may lie in the source.
+    paths = [path for path in paths if not carried.resolve().is_relative_to(path.resolve())]
     names = sorted(path.relative_to(source.path).as_posix() for path in paths)
     return [n for n in names if n not in source.weight_files and not (carried / n).exists()]
 
 
 def check_places(src: str | os.PathLike, dst: str | os.PathLike, overwrite: bool) -> None:
     """Raises BadInput where writing `dst` would replace something, or would replace `src`."""
-    if os.fspath(dst).startswith(hub.SCHEME):
+    if os.fspath(dst).startswith(hub.SCHEME[:-1]):  # a Path has one slash only
         raise BadInput(f"{dst} is on the Hub: name a local directory, or push what was exported")
     check_absent(dst, overwrite)
+    check_apart(src, dst)
+
+
+def check_apart(src: str | os.PathLike, dst: str | os.PathLike) -> None:
+    """Raises BadInput where replacing the directory `dst` would take `src` with it."""
     a, b = Path(src).resolve(), Path(dst).resolve()
     if a == b or b in a.parents:
         raise BadInput(f"{dst} is or contains the source {src}: choose another place")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +98,21 @@ def test_what_is_no_file_of_the_directory_is_refused(tmp_path, name, kind):
     with pytest.raises(BadInput, match=f"{name} {says}"):
         from_hf(src, tmp_path / "ckpt")
     assert {p.name for p in tmp_path.iterdir()} == {"src", "secret"}
+
+
+@pytest.mark.parametrize("dst", ["hf://org/name", Path("hf://org/name")])
+def test_a_destination_on_the_hub_is_refused(tmp_path, monkeypatch, dst):
+    monkeypatch.chdir(tmp_path)
+    hf.write(tmp_path / "src", hf.TIED)
+    with pytest.raises(BadInput, match="is on the Hub: name a local directory"):
+        from_hf("src", dst)
+    assert [p.name for p in tmp_path.iterdir()] == ["src"]
+
+
+def test_the_destination_may_lie_in_the_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hf.write(tmp_path / "src", hf.TIED)
+    assert from_hf("src", "src/ckpt") == [f"src: {hf.ODD_NOTE}"]  # which is not left behind
 
 
 def bad(name, message, **kwargs):

@@ -110,6 +110,25 @@ def test_the_source_is_never_replaced(tmp_path):
     assert hf.snapshot(tmp_path) == before
 
 
+def test_a_checkpoint_is_not_replaced_by_its_export(tmp_path):
+    hf.write(tmp_path / "src", hf.TIED)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    from_hf(tmp_path / "src", checkpoints)
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    (tmp_path / "disk" / "run" / "checkpoints").symlink_to(checkpoints)
+    before = hf.snapshot(tmp_path)
+    for src, dst, says in (
+        ("run", "run/checkpoints", "is or contains the source"),
+        ("run/checkpoints", "run/checkpoints/0", "lies in the checkpoint"),
+        ("run", "run/checkpoints/hf", "lies in the checkpoint"),
+        ("disk/run", "run", "is or contains the source"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            to_hf(tmp_path / src, tmp_path / dst, overwrite=True)
+    assert hf.snapshot(tmp_path) == before
+    to_hf(tmp_path / "run", tmp_path / "run" / "hf")
+
+
 def test_interrupted_writes_leave_nothing_that_looks_complete(tmp_path, monkeypatch):
     hf.write(tmp_path / "src", hf.TIED)
 
