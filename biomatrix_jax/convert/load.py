@@ -91,8 +91,10 @@ def place(
     pieces = []
     for ends, devices in holders.items():
         read = source.read(path, tuple(slice(*pair) for pair in ends))
-        # A copy: the CPU's devices keep memory that they are given, and a file's may change.
-        piece = cast(np.array(read), dtype or read.dtype, path)
+        piece = cast(read, dtype or read.dtype, path)
+        if not piece.flags.owndata:
+            # The CPU's devices keep memory that they are given, and a file's may change.
+            piece = piece.copy()
         pieces += [jax.device_put(piece, device) for device in devices]
     return jax.make_array_from_single_device_arrays(spec.shape, sharding, pieces)
 

@@ -59,6 +59,9 @@ class Stored(Spec):
             file.seek(self.offset + first)
             for start in range(0, count, RUN_BYTES):
                 run = buffer[: count - start]
-                if file.readinto(run) != len(run):
-                    raise BadInput(f"{self.file}: cut short while it was read, in {self.name}")
+                filled = 0
+                while filled < len(run):  # a system may give less than it was asked for
+                    if not (got := file.readinto(run[filled:])):
+                        raise BadInput(f"{self.file}: cut short while it was read, in {self.name}")
+                    filled += got
                 yield run.view(self.dtype)
