@@ -159,11 +159,16 @@ def _chunks(folder: Path, value: Pieces) -> Iterator[tuple[Path, Index]]:
 
 
 def _write_chunk(value: Pieces, path: Path, index: Index) -> None:
+    itemsize = value.dtype.itemsize
+    expected = math.prod(part.stop - part.start for part in index) * itemsize
+    whole = math.prod(block_shape(value.shape, itemsize)) * itemsize
     # Not synced to the disk: an import that a power failure cuts short is repeated, and the sizes
     # of its files tell a reader.
     with path.open("wb") as file:
         for run in value.runs(index):
             write(file, run)
-        # The last chunk along an axis is as long as the others.
-        whole = math.prod(block_shape(value.shape, value.dtype.itemsize)) * value.dtype.itemsize
-        file.truncate(whole)
+        if file.tell() != expected:
+            raise ValueError(f"{path}: got {file.tell()} bytes of {expected}")
+        # The last chunk along an axis is as long as the others. Written, not truncated to: that
+        # sets the size before the data is on the disk.
+        file.write(bytes(whole - expected))

@@ -123,3 +123,18 @@ def test_what_goes_wrong_in_a_piece_is_raised_and_leaves_no_step(tmp_path):
     with store:
         store.save_pieces(0, {"stack": pieces(values)})
     assert store.reader(0).read("stack").tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_piece_of_another_size_is_not_filled_up_or_cut(tmp_path, change):
+    values = array((3, 5003, 604))
+
+    def runs(index):
+        return [np.resize(values[index], values[index].size + change)]
+
+    with (
+        pytest.raises(ValueError, match="bytes of"),
+        CheckpointStore.create(tmp_path / "ckpt", CONFIG) as store,
+    ):
+        store.save_pieces(0, {"stack": Pieces(values.shape, values.dtype, runs)})
+    assert CheckpointStore.open(tmp_path / "ckpt").steps() == []
