@@ -79,6 +79,8 @@ def test_load_by_id(server, tmp_path):
         (["convert", "from-hf", "../model", "out", "--revision", "v1"], "belong to Hub ids"),
         (["generate", "hf://lab/none", "--prompt", "x"], "the Hub shows no such model"),
         (["generate", "lab/model", "--prompt", "x", "--revision", "v9"], "no such revision"),
+        (["convert", "from-hf", "../model", "hf://lab/new"], "name a local directory"),
+        (["vocab", "extend", "../model", "hf://lab/new"], "name a local directory"),
         (["convert", "to-hf", "../checkpoint", "hf://lab/new"], "need --push"),
         (["convert", "to-hf", "../checkpoint", "out", "--private"], "need --push"),
         (["convert", "to-hf", "../checkpoint", "lab/new", "--push"], "needs an account"),
