@@ -85,6 +85,7 @@ def save(
       BadInput: as `to_hf`.
     """
     check_absent(dst, overwrite)  # in every process, so that none waits for one that gave up
+    barrier("export absent")
     with tempfile.TemporaryDirectory() as nothing:
         source = LiveSource(model, Path(files or nothing))
         export = _Export(source, dtype, shard_size, None)

@@ -164,6 +164,7 @@ for path in ({hf!r}, {ckpt!r}):
             slices[name, str(shard.index)] = shard.data.nbytes
     answers.append([read, sum(slices.values()), sum(a.nbytes for a in weights.values())])
 save(model, {out!r}, files={hf!r}, shard_size="4KB")
+save(bm.load({hf!r}), {alone!r})  # each process has all of it
 answer(answers)
 """
 
@@ -172,13 +173,14 @@ def test_two_processes_read_what_their_devices_hold_and_write_one_export(tmp_pat
     config = hf.ModelConfig(64, 16, 2, 4, 4, 8, 24, tied_embeddings=False)
     weights = hf.write(tmp_path / "hf", config)
     from_hf(tmp_path / "hf", tmp_path / "ckpt")
-    names = {name: str(tmp_path / name) for name in ("hf", "ckpt", "out")}
+    names = {name: str(tmp_path / name) for name in ("hf", "ckpt", "out", "alone")}
     script = TWO_BY_TWO.format(config=f"hf.{config!r}", **names)
     for answers in processes.run(script, count=2, devices=2):
         for read, held, whole in answers:
             assert read == held
             assert held < 0.6 * whole  # half of it, and the norms, which are not split
     hf.assert_same_bits(hf.read_weights(tmp_path / "out"), weights)
+    hf.assert_same_bits(hf.read_weights(tmp_path / "alone"), weights)
     for name in ("config.json", "generation_config.json", "chat_template.jinja"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "hf" / name).read_bytes()
 
