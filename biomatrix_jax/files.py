@@ -51,7 +51,11 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
     # A link stays a link to what is written; "." gets a name and a parent.
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.incomplete-", dir=path.parent))
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.incomplete-", dir=path.parent))
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -67,6 +68,16 @@ def test_an_empty_directory_is_no_obstacle(tmp_path):
     with atomic_directory(target) as temporary:
         (temporary / "new.txt").write_text("new")
     assert contents(tmp_path) == {"new.txt": "new"}
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    def refuse(prefix, dir):
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/{prefix}x7")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(PermissionError) as error, atomic_directory(tmp_path / "out"):
+        pytest.fail("the block must not run")
+    assert error.value.filename == str(tmp_path / "out")
 
 
 def test_what_came_to_be_meanwhile_is_kept(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from biomatrix_jax.blocks import Index
-from biomatrix_jax.checkpoint import CheckpointStore, Pieces
+from biomatrix_jax.checkpoint import CheckpointStore, Pieces, check_place
 from biomatrix_jax.convert import hub
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.values import Finite
@@ -41,6 +41,7 @@ def from_hf(
     Raises:
       BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
     """
+    check_place(dst)
     check_places(src, dst, overwrite)
     source = HFSource(hub.resolve(src, revision))
     check_apart(source.path, dst)  # a Hub id lies in the cache

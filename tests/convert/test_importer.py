@@ -109,6 +109,13 @@ def test_a_destination_on_the_hub_is_refused(tmp_path, monkeypatch, dst):
     assert [p.name for p in tmp_path.iterdir()] == ["src"]
 
 
+def test_a_destination_that_orbax_takes_for_a_pattern_is_named(tmp_path):
+    hf.write(tmp_path / "src", hf.TIED)
+    with pytest.raises(BadInput) as error:
+        from_hf(tmp_path / "src", tmp_path / "out[1]")
+    assert str(error.value).startswith(f"{tmp_path / 'out[1]'}: checkpoints cannot lie under")
+
+
 def test_the_destination_may_lie_in_the_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hf.write(tmp_path / "src", hf.TIED)
