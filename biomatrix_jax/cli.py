@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def main() -> None:
     # What is imported lives to the end: looking through it again and again, and once more at exit,
     # takes a third of a second.
     gc.set_threshold(50_000)
+    # So that what is half-written goes, as after Ctrl-C. Training saves instead, see `train.loop`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         biomatrix(prog_name="biomatrix")
     except BadInput as error:

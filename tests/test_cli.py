@@ -99,3 +99,22 @@ def test_an_error_of_the_system_that_names_no_file_is_one_line_too(monkeypatch, 
         cli.main()
     assert end.value.code == 1
     assert capsys.readouterr().err == "biomatrix: No space left on device\n"
+
+
+def test_a_terminated_command_leaves_nothing_half_written(tmp_path):
+    script = f"""
+import os, signal
+from biomatrix_jax import cli
+from biomatrix_jax.files import atomic_directory
+
+def command(prog_name):
+    with atomic_directory({str(tmp_path / "dst")!r}) as temporary:
+        (temporary / "part").write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+cli.biomatrix = command
+cli.main()
+"""
+    result = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert result.returncode == 128 + 15
+    assert list(tmp_path.iterdir()) == []
