@@ -1,4 +1,4 @@
-"""AdamW with linear warm-up and cosine decay."""
+"""AdamW, and the learning rate over a run."""
 
 from collections.abc import Callable
 
@@ -13,20 +13,41 @@ from biomatrix_jax.config import OptimizerConfig
 def learning_rate(config: OptimizerConfig, steps: int) -> Callable[[jax.Array], jax.Array]:
     """The schedule: number of updates already made -> learning rate of the next one.
 
-    Update n of `steps`, counted from 1, has peak * n / warmup_steps up to the peak, then half a
-    cosine that reaches final_fraction * peak exactly at the last update. (So the first update does
-    move, and a run shorter than its warm-up never reaches the peak.)
+    Update n of `steps`, counted from 1, has peak * n / warmup_steps up to the peak. (So the first
+    update does move, and a run shorter than its warm-up never reaches the peak.) From update s on,
+    x = (n - s) / (steps - s) of the decay is done, and the rate is
+
+      peak * (final_fraction + (1 - final_fraction) * shape(x)),
+
+    which is exactly final_fraction * peak at the last update:
+
+      cosine      s = warmup_steps, shape = (1 + cos(pi x)) / 2
+      wsd         s = steps - decay_fraction * steps (rounded, and not within the warm-up); the
+                  peak holds until then. Hu et al. 2024, arXiv:2404.06395
+        linear    shape = 1 - x
+        sqrt      shape = 1 - sqrt(x). Hägele et al. 2024, arXiv:2405.18392
     """
+    if config.schedule == "cosine":
+        start, shape = config.warmup_steps, _SHAPES["cosine"]
+    else:
+        decay = max(round(config.decay_fraction * steps), 1)
+        start, shape = max(steps - decay, config.warmup_steps), _SHAPES[config.decay_shape]
 
     def schedule(updates):
         n = updates + 1
         warmup = n / max(config.warmup_steps, 1)
-        done = (n - config.warmup_steps) / max(steps - config.warmup_steps, 1)
-        cosine = (1 + jnp.cos(jnp.pi * jnp.clip(done, 0, 1))) / 2
-        decay = config.final_fraction + (1 - config.final_fraction) * cosine
+        done = jnp.clip((n - start) / max(steps - start, 1), 0, 1)
+        decay = config.final_fraction + (1 - config.final_fraction) * shape(done)
         return config.peak_learning_rate * jnp.where(n < config.warmup_steps, warmup, decay)
 
     return schedule
+
+
+_SHAPES = {
+    "cosine": lambda done: (1 + jnp.cos(jnp.pi * done)) / 2,
+    "linear": lambda done: 1 - done,
+    "sqrt": lambda done: 1 - jnp.sqrt(done),
+}
 
 
 def make_optimizer(

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -7,7 +8,8 @@ import optax
 import pytest
 from flax import nnx
 
-from biomatrix_jax.config import ComputeConfig, ModelConfig, OptimizerConfig
+from biomatrix_jax.config import ComputeConfig, ModelConfig, OptimizerConfig, RunConfig, from_dict
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.train.optimizer import learning_rate, make_optimizer
 
@@ -59,6 +61,56 @@ def test_schedule_without_warm_up_starts_just_below_the_peak():
     config = OptimizerConfig(peak_learning_rate=0.1, warmup_steps=0, final_fraction=0)
     assert float(learning_rate(config, 2)(0)) == pytest.approx(0.05)
     assert float(learning_rate(config, 2)(1)) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "update", "rate"),
+    [
+        ("linear", 1, 0.025),
+        ("linear", 4, 0.1),
+        ("linear", 5, 0.1),  # stable where a cosine has begun to fall
+        ("linear", 12, 0.1),  # the last at the peak: 8 of 20 updates decay
+        ("linear", 13, 0.02 + 0.08 * 7 / 8),
+        ("linear", 14, 0.08),
+        ("linear", 20, 0.02),
+        ("linear", 21, 0.02),
+        ("sqrt", 12, 0.1),
+        ("sqrt", 14, 0.06),  # a quarter of the way down the root is a half
+        ("sqrt", 20, 0.02),
+    ],
+)
+def test_warm_up_stable_decay(shape, update, rate):
+    config = dataclasses.replace(CONFIG, schedule="wsd", decay_fraction=0.4, decay_shape=shape)
+    assert float(learning_rate(config, 20)(update - 1)) == pytest.approx(rate, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "steps", "rates"),
+    [
+        (0.01, 6, {5: 0.1, 6: 0.02}),  # no whole update: the last one
+        (0.9, 10, {3: 0.075, 4: 0.1, 7: 0.06, 10: 0.02}),  # reaches into the warm-up: after it
+        (1, 3, {3: 0.075}),  # shorter than the warm-up
+    ],
+)
+def test_a_decay_that_does_not_fit_its_run(fraction, steps, rates):
+    schedule = learning_rate(
+        dataclasses.replace(CONFIG, schedule="wsd", decay_fraction=fraction), steps
+    )
+    assert {n: float(schedule(n - 1)) for n in rates} == pytest.approx(rates, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schedule": "step"}, "optimizer.schedule must be 'cosine' or 'wsd', not 'step'"),
+        ({"decay_shape": "cube"}, "optimizer.decay_shape must be 'linear' or 'sqrt', not 'cube'"),
+        ({"decay_fraction": 0}, "decay_fraction must be above 0 and up to 1, not 0"),
+        ({"decay_fraction": 1.5}, "decay_fraction must be above 0 and up to 1, not 1.5"),
+    ],
+)
+def test_what_is_not_a_choice(values, message):
+    with pytest.raises(BadInput, match=message):
+        from_dict(RunConfig, {"optimizer": values}, "here")
 
 
 def test_only_matrices_decay(params, first_update):
