@@ -105,12 +105,26 @@ def data_inspect(directory, rows, as_json):
 @click.option(
     "--cpu-devices", type=click.IntRange(1), help="Simulate this many devices on the CPU."
 )
-def train(config, overrides, out, cpu_devices):
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="One of several processes, as the environment of a TPU pod, Slurm, Open MPI or Kubernetes "
+    "says, or the three options that follow.",
+)
+@click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is reached.")
+@click.option("--processes", type=click.IntRange(1), help="How many there are.")
+@click.option("--process-id", type=click.IntRange(0), help="Which one this is, from 0.")
+def train(config, overrides, out, cpu_devices, distributed, coordinator, processes, process_id):
     """Pretraining or instruction tuning as CONFIG says; starting again resumes by itself."""
     from biomatrix_jax.config import load
 
     run = load(config, overrides)
-    if cpu_devices:
+    joined = (coordinator, processes, process_id)
+    if distributed or any(value is not None for value in joined):
+        from biomatrix_jax.processes import join
+
+        join(*joined, cpu_devices=cpu_devices)
+    elif cpu_devices:
         from biomatrix_jax.sharding.mesh import simulate_cpu_devices
 
         simulate_cpu_devices(cpu_devices)

@@ -1,6 +1,59 @@
 """What the processes of one JAX program do together."""
 
 import jax
+import numpy as np
+
+from biomatrix_jax.errors import BadInput
+
+
+def join(
+    coordinator: str | None = None,
+    count: int | None = None,
+    process: int | None = None,
+    *,
+    cpu_devices: int | None = None,
+) -> None:
+    """Makes this process one of several that run the same program. Call it before JAX starts.
+
+    Args:
+      coordinator: host:port of process 0, which all can reach; None, like the others: JAX finds all
+        three in the environment of a TPU pod, Slurm, Open MPI or Kubernetes.
+      count: of all processes.
+      process: which one this is, from 0.
+      cpu_devices: simulates this many of each process's own.
+
+    Raises:
+      BadInput: only some of the three are given; none are, and the environment does not say.
+    """
+    given = [value is not None for value in (coordinator, count, process)]
+    if any(given) and not all(given):
+        raise BadInput("give all of --coordinator, --processes and --process-id, or none of them")
+    if all(given) and not 0 <= process < count:
+        raise BadInput(f"--process-id {process} must be from 0 to {count - 1}, below --processes")
+    if cpu_devices:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", cpu_devices)
+    try:
+        jax.distributed.initialize(coordinator, count, process)
+    except ValueError as error:
+        raise BadInput(
+            f"the environment does not say which processes there are ({error}): give "
+            "--coordinator, --processes and --process-id"
+        ) from None
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes what all share."""
+    return jax.process_index() == 0
+
+
+def any_process(flag: bool) -> bool:
+    """Whether `flag` is true in any process; all get the same answer, and must all ask."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def barrier(name: str) -> None:

@@ -17,15 +17,19 @@ def answer(content):
 """
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def run(script: str, count: int, devices: int, timeout: float = 300) -> list[Any]:
     """Runs `script` in `count` processes of `devices` each, joined by jax.distributed.
 
     Returns:
       What each process gave to `answer`, a function the script finds defined.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",

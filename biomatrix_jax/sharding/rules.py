@@ -92,6 +92,30 @@ def batch_sharding(mesh: Mesh, rules: ShardingRules) -> NamedSharding:
     return NamedSharding(mesh, spec(rules, ("batch", "length"), mesh))
 
 
+def own_share(batch: jax.ShapeDtypeStruct) -> tuple[int, int]:
+    """Which part of a batch's rows this process's devices hold: part `i` of `n` equal ones.
+
+    Processes whose devices split the length or the model between them hold the same rows.
+
+    Args:
+      batch: shape [B, T] and sharding of a batch's arrays.
+
+    Raises:
+      BadInput: the devices hold rows that are no such part.
+    """
+    rows = batch.shape[0]
+    indices = batch.sharding.addressable_devices_indices_map(batch.shape).values()
+    held = sorted({index[0].indices(rows)[:2] for index in indices})
+    start, stop = held[0][0], held[-1][1]
+    size = sum(end - begin for begin, end in held)
+    if size != stop - start or rows % size or start % size:
+        raise BadInput(
+            f"this process's devices hold rows {held} of a batch of {rows}, which are not one run: "
+            "give the mesh's axes sizes that keep a process's devices together"
+        )
+    return start // size, rows // size
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import io
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -19,8 +20,10 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
+from biomatrix_jax.processes import any_process, barrier, is_first
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
+from biomatrix_jax.sharding.rules import own_share
 from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.train import run
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
@@ -35,7 +38,8 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     SIGINT the step at hand is finished and saved before this returns; at a second one, at once.
 
     Args:
-      display: where progress is shown; None is standard error.
+      display: where progress is shown; None is standard error. With several processes the first
+        one shows and writes everything; all must see the same files.
 
     Returns:
       The number of updates made so far: `config.train.steps`, unless a signal came before.
@@ -44,7 +48,8 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
       BadInput: the mesh, the model, the data and the run in `out` do not go together. Raised before
         anything is written, other than for data that turn out to be damaged while they are read.
     """
-    out, steps, display = Path(out), config.train.steps, display or sys.stderr
+    out, steps = Path(out), config.train.steps
+    display = (display or sys.stderr) if is_first() else io.StringIO()
 
     # Set up. All that can be refused is refused here, before anything is written.
     store = run.find_store(out, config)
@@ -52,11 +57,11 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     if done >= steps:
         print(f"{out} is finished: {done} steps", file=display)
         return done
-    loader = open_data(config)
-    vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
-    data_checksum = sha256(Path(config.data.path) / manifests.FILE)
     mesh = make_mesh(config.mesh)
     step = make_step(config, mesh)
+    loader = open_data(config, own_share(step.batch["tokens"]))
+    vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
+    data_checksum = sha256(Path(config.data.path) / manifests.FILE)
     if done:
         print(f"resuming {out} after step {done}", file=display)
         check_data(store, done, data_checksum)
@@ -78,28 +83,37 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     peak = peak_flops(list(mesh.devices.flat))
 
     # Loop.
-    out.mkdir(parents=True, exist_ok=True)
-    run.write_config(out, config)
+    barrier("set up")  # every process has seen what was there before the first one writes
+    if is_first():
+        out.mkdir(parents=True, exist_ok=True)
+        run.write_config(out, config)
     store = store or run.create_store(out, config, vocabulary)
-    recorder = Recorder(
-        out,
-        done=done,
-        steps=steps,
-        flops_per_token=flops_per_token(config.model, config.data.row_length),
-        peak=peak,
-        tensorboard=config.train.tensorboard,
-        display=display,
-    )
+    recorder = None
+    if is_first():
+        recorder = Recorder(
+            out,
+            done=done,
+            steps=steps,
+            flops_per_token=flops_per_token(config.model, config.data.row_length),
+            peak=peak,
+            tensorboard=config.train.tensorboard,
+            display=display,
+        )
     batches = loader.iterate(done)
     pending = None  # metrics of the last step, read while the next one runs
-    with store, recorder, contextlib.closing(batches), stop_on_signal() as stop:
+    with (
+        store,
+        recorder or contextlib.nullcontext(),
+        contextlib.closing(batches),
+        stop_on_signal() as stop,
+    ):
         last = False
         while not last:
             batch = on_mesh(next(batches), step)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, batch)
             done += 1
-            last = done == steps or stop.is_set()
+            last = done == steps or stop()
             if pending:
                 record(recorder, store, *pending)
             pending = done, metrics
@@ -113,16 +127,18 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
                     training=state.optimizer,
                     data={"step": done, "manifest_sha256": data_checksum},
                 )
-                write_report(out, read(out / FILE), config)
-                recorder.restart_clock()
+                if recorder:
+                    write_report(out, read(out / FILE), config)
+                    recorder.restart_clock()
     if done < steps:
         print(f"stopped and saved after step {done}: start again to resume", file=display)
     return done
 
 
-def record(recorder: Recorder, store: CheckpointStore, step: int, metrics: Metrics) -> None:
+def record(recorder: Recorder | None, store: CheckpointStore, step: int, metrics: Metrics) -> None:
     """Writes a step down; ends the run where it diverged, before a checkpoint holds that."""
-    recorder.write(step, metrics)
+    if recorder:
+        recorder.write(step, metrics)
     if not (np.isfinite(metrics.loss) and np.isfinite(metrics.grad_norm)):
         good = store.latest()
         raise BadInput(
@@ -132,7 +148,7 @@ def record(recorder: Recorder, store: CheckpointStore, step: int, metrics: Metri
         )
 
 
-def open_data(config: RunConfig) -> Loader:
+def open_data(config: RunConfig, share: tuple[int, int]) -> Loader:
     """The rows of a run, of which each process reads its own.
 
     Raises:
@@ -140,8 +156,7 @@ def open_data(config: RunConfig) -> Loader:
     """
     if not config.data.path:
         raise BadInput("data.path is empty: name a directory made by `biomatrix data build`")
-    processes = jax.process_index(), jax.process_count()
-    loader = Loader(config.data.path, config.data, config.train.seed, *processes)
+    loader = Loader(config.data.path, config.data, config.train.seed, *share)
     tokenizer_size = loader.manifest.vocabulary.size
     if config.model.vocab_size < tokenizer_size:
         raise BadInput(
@@ -217,18 +232,30 @@ def restored(store: CheckpointStore, done: int, step: Step) -> TrainState:
 
 def on_mesh(rows: dict[str, np.ndarray], step: Step) -> dict[str, jax.Array]:
     """This process's rows of a batch -> the global arrays that the step takes."""
-    return {
-        name: jax.make_array_from_process_local_data(step.batch[name].sharding, rows[name])
-        for name in BATCH
-    }
+
+    def place(name: str) -> jax.Array:
+        batch, local = step.batch[name], rows[name]
+        first = own_share(batch)[0] * len(local)
+
+        def part(index: tuple[slice, slice]) -> np.ndarray:
+            start, stop, _ = index[0].indices(batch.shape[0])
+            return local[start - first : stop - first, index[1]]
+
+        return jax.make_array_from_callback(batch.shape, batch.sharding, part)
+
+    return {name: place(name) for name in BATCH}
 
 
 @contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM or SIGINT sets; a second one acts as it did before."""
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """A function that says whether to stop, since SIGTERM or SIGINT came.
+
+    A second signal acts as it did before. Of several processes one that is told is enough, and all
+    hear it after the same step.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may say what signals do
+        yield stop.is_set  # only the main thread may say what signals do
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -239,7 +266,7 @@ def stop_on_signal() -> Iterator[threading.Event]:
     for number in before:
         signal.signal(number, request)
     try:
-        yield stop
+        yield lambda: any_process(stop.is_set())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
