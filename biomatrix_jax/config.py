@@ -138,24 +138,26 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with linear warm-up and a decay. Norm scales are not decayed."""
+    """What makes an update of a gradient; see train/optimizer.py. Norm scales are not decayed."""
 
+    name: Literal["adamw", "adafactor", "muon"] = "adamw"
     peak_learning_rate: float = 2e-4
     schedule: Literal["cosine", "wsd"] = "cosine"  # wsd: warm-up, stable at the peak, decay
     warmup_steps: int = 2000
     decay_fraction: float = 0.1  # of the steps, over which wsd decays; cosine takes all
     decay_shape: Literal["linear", "sqrt"] = "linear"  # of wsd; sqrt: 1 - sqrt(part done)
     final_fraction: float = 0.1  # of the peak, reached at the last step
-    b1: float = 0.9
+    b1: float = 0.9  # AdamW's three; Muon has them for what is not a layer's matrix
     b2: float = 0.95
     eps: float = 1e-8
+    momentum: float = 0.95  # Muon's
     weight_decay: float = 0.1
     clip_norm: float = 1.0
 
     def __post_init__(self):
         _positive(self, "peak_learning_rate", "clip_norm", "eps")
         _check(self, "0 or more", lambda value: value >= 0, "warmup_steps", "weight_decay")
-        _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "b1", "b2")
+        _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "b1", "b2", "momentum")
         _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "final_fraction")
         _check(self, "above 0 and up to 1", lambda value: 0 < value <= 1, "decay_fraction")
 

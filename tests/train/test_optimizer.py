@@ -8,9 +8,19 @@ import optax
 import pytest
 from flax import nnx
 
-from biomatrix_jax.config import ComputeConfig, ModelConfig, OptimizerConfig, RunConfig, from_dict
+from biomatrix_jax.config import (
+    ComputeConfig,
+    MeshConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    ShardingRules,
+    from_dict,
+)
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
+from biomatrix_jax.sharding import make_mesh
+from biomatrix_jax.sharding.rules import parameter_shardings
 from biomatrix_jax.train.optimizer import learning_rate, make_optimizer
 
 CONFIG = OptimizerConfig(peak_learning_rate=0.1, warmup_steps=4, final_fraction=0.2)
@@ -19,9 +29,9 @@ MODEL = ModelConfig(
 )
 
 
-def parameters(dtype="float32"):
+def parameters(dtype="float32", model=MODEL):
     shapes = nnx.eval_shape(
-        lambda: Decoder(MODEL, ComputeConfig(param_dtype=dtype), rngs=nnx.Rngs(0))
+        lambda: Decoder(model, ComputeConfig(param_dtype=dtype), rngs=nnx.Rngs(0))
     )
     rng = np.random.default_rng(0)
     return jax.tree.map(
@@ -102,6 +112,7 @@ def test_a_decay_that_does_not_fit_its_run(fraction, steps, rates):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"name": "sgd"}, "optimizer.name must be 'adamw', 'adafactor' or 'muon', not 'sgd'"),
         ({"schedule": "step"}, "optimizer.schedule must be 'cosine' or 'wsd', not 'step'"),
         ({"decay_shape": "cube"}, "optimizer.decay_shape must be 'linear' or 'sqrt', not 'cube'"),
         ({"decay_fraction": 0}, "decay_fraction must be above 0 and up to 1, not 0"),
@@ -140,12 +151,82 @@ def test_first_update_is_adamw_by_hand(params, first_update):
     np.testing.assert_allclose(updates.layers.ffn.down.get_value(), expected, rtol=2e-5)
 
 
-def test_moments_are_float32_for_bfloat16_parameters():
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
+def test_moments_are_float32_for_bfloat16_parameters(name):
     params = parameters("bfloat16")
-    optimizer = make_optimizer(CONFIG, 10, params)
+    optimizer = make_optimizer(dataclasses.replace(CONFIG, name=name), 10, params)
     gradients = jax.tree.map(np.ones_like, params)
     updates, state = jax.eval_shape(optimizer.update, gradients, optimizer.init(params), params)
     floats = [x.dtype for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     assert set(floats) == {jnp.dtype("float32")}
     moved = jax.eval_shape(optax.apply_updates, params, updates)
     assert moved.layers.ffn.up.get_value().dtype == jnp.bfloat16
+
+
+WIDE = ModelConfig(  # sides of 128 and more, which Adafactor factors; heads and head_dim below it
+    vocab_size=160, embed_dim=128, layers=2, heads=4, kv_heads=2, head_dim=64, ffn_dim=192
+)
+
+
+def unstacked(params):
+    """[(what the optimizer should see, where it is: path and layer)], a matrix a layer."""
+    for path, param in nnx.to_flat_state(params):
+        values = np.asarray(param.get_value())
+        for layer in range(WIDE.layers) if path[0] == "layers" else (...,):
+            one = values[layer]
+            if path[-1] in "qkv":
+                one = one.reshape(-1, WIDE.embed_dim)  # [N * H, D]
+            elif path[-1] == "o":
+                one = one.reshape(WIDE.embed_dim, -1)
+            yield (path, layer), one
+
+
+def directly(name, path, value):
+    """The optimizer of one unstacked parameter, of optax alone, with a learning rate of 0.1."""
+    decay = CONFIG.weight_decay if value.ndim > 1 else 0
+    if name == "adafactor":
+        scale = optax.adafactor(multiply_by_parameter_scale=False)  # a descent, without a rate
+        decayed = optax.chain(scale, optax.scale(-1), optax.add_decayed_weights(decay))
+        return optax.chain(decayed, optax.scale(-0.1))
+    if path[0] == "layers" and value.ndim > 1:
+        return optax.contrib.muon(0.1, consistent_rms=0.2, weight_decay=decay)
+    return optax.adamw(0.1, b1=CONFIG.b1, b2=CONFIG.b2, eps=CONFIG.eps, weight_decay=decay)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "muon"])
+def test_two_updates_are_those_of_optax_on_each_layers_matrix_and_the_same_on_a_mesh(name):
+    config = OptimizerConfig(
+        name=name, schedule="wsd", peak_learning_rate=0.1, warmup_steps=0, clip_norm=1e9
+    )
+    params = parameters(model=WIDE)
+    # Layers of unlike size: a statistic taken over both would show.
+    gradients = [jax.tree.map(lambda p, i=i: jnp.sin(p * 9 + i) * p, params) for i in range(2)]
+    optimizer = make_optimizer(config, 100, params)
+
+    @jax.jit
+    def two(params, first, second):
+        _, state = optimizer.update(first, optimizer.init(params), params)
+        return optimizer.update(second, state, params)[0]
+
+    updates = two(params, *gradients)
+    first, second, found = (dict(unstacked(tree)) for tree in (*gradients, updates))
+    for (path, layer), value in unstacked(params):
+        direct, at = directly(name, path, value), (path, layer)
+        _, state = direct.update(first[at], direct.init(value), value)
+        expected, _ = direct.update(second[at], state, value)
+        np.testing.assert_allclose(found[at], expected, rtol=2e-3, atol=1e-5, err_msg=str(at))
+
+    mesh = make_mesh(MeshConfig(slice=2, fsdp=2, tensor=2), jax.devices())
+    placed = parameter_shardings(mesh, ShardingRules(), params)
+    on_mesh = two(*(jax.device_put(tree, placed) for tree in (params, *gradients)))
+    for here, there in zip(jax.tree.leaves(on_mesh), jax.tree.leaves(updates), strict=True):
+        np.testing.assert_allclose(here, there, rtol=2e-3, atol=1e-5)
+
+
+def test_adafactor_keeps_rows_and_columns_alone():
+    params = parameters(model=WIDE)
+    optimizer = make_optimizer(OptimizerConfig(name="adafactor"), 10, params)
+    state = jax.eval_shape(optimizer.init, params)
+    assert sum(x.size for x in jax.tree.leaves(state)) < 0.04 * sum(
+        x.size for x in jax.tree.leaves(params)
+    )
