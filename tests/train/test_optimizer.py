@@ -1,10 +1,12 @@
 import dataclasses
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 from flax import nnx
 
@@ -181,16 +183,26 @@ def unstacked(params):
             yield (path, layer), one
 
 
-def directly(name, path, value):
-    """The optimizer of one unstacked parameter, of optax alone, with a learning rate of 0.1."""
-    decay = CONFIG.weight_decay if value.ndim > 1 else 0
+@functools.cache
+def directly(name, of_a_layer, is_matrix):
+    """Two updates of one unstacked parameter by optax alone, with a learning rate of 0.1."""
+    decay = CONFIG.weight_decay if is_matrix else 0
     if name == "adafactor":
         scale = optax.adafactor(multiply_by_parameter_scale=False)  # a descent, without a rate
         decayed = optax.chain(scale, optax.scale(-1), optax.add_decayed_weights(decay))
-        return optax.chain(decayed, optax.scale(-0.1))
-    if path[0] == "layers" and value.ndim > 1:
-        return optax.contrib.muon(0.1, consistent_rms=0.2, weight_decay=decay)
-    return optax.adamw(0.1, b1=CONFIG.b1, b2=CONFIG.b2, eps=CONFIG.eps, weight_decay=decay)
+        optimizer = optax.chain(decayed, optax.scale(-0.1))
+    elif of_a_layer and is_matrix:
+        optimizer = optax.contrib.muon(0.1, consistent_rms=0.2, weight_decay=decay)
+    else:
+        b1, b2, eps = CONFIG.b1, CONFIG.b2, CONFIG.eps
+        optimizer = optax.adamw(0.1, b1=b1, b2=b2, eps=eps, weight_decay=decay)
+    return jax.jit(functools.partial(two_updates, optimizer))
+
+
+def two_updates(optimizer, params, first, second):
+    """The second update of `params` as they are; the first only fills the state."""
+    _, state = optimizer.update(first, optimizer.init(params), params)
+    return optimizer.update(second, state, params)[0]
 
 
 @pytest.mark.parametrize("name", ["adafactor", "muon"])
@@ -199,21 +211,20 @@ def test_two_updates_are_those_of_optax_on_each_layers_matrix_and_the_same_on_a_
         name=name, schedule="wsd", peak_learning_rate=0.1, warmup_steps=0, clip_norm=1e9
     )
     params = parameters(model=WIDE)
-    # Layers of unlike size: a statistic taken over both would show.
-    gradients = [jax.tree.map(lambda p, i=i: jnp.sin(p * 9 + i) * p, params) for i in range(2)]
-    optimizer = make_optimizer(config, 100, params)
 
-    @jax.jit
-    def two(params, first, second):
-        _, state = optimizer.update(first, optimizer.init(params), params)
-        return optimizer.update(second, state, params)[0]
+    def gradient(n, p):
+        # The second layer's grows fourfold: a statistic taken over both layers would show.
+        growth = (1 + 3 * (jnp.arange(len(p)) % 2)) ** n
+        return jnp.sin(p * 9 + n) * p * jnp.expand_dims(growth, range(1, p.ndim))
 
+    gradients = [jax.tree.map(functools.partial(gradient, n), params) for n in (0, 1)]
+    two = jax.jit(functools.partial(two_updates, make_optimizer(config, 100, params)))
     updates = two(params, *gradients)
     first, second, found = (dict(unstacked(tree)) for tree in (*gradients, updates))
     for (path, layer), value in unstacked(params):
-        direct, at = directly(name, path, value), (path, layer)
-        _, state = direct.update(first[at], direct.init(value), value)
-        expected, _ = direct.update(second[at], state, value)
+        at = path, layer
+        direct = directly(name, path[0] == "layers", value.ndim > 1)
+        expected = direct(value, first[at], second[at])
         np.testing.assert_allclose(found[at], expected, rtol=2e-3, atol=1e-5, err_msg=str(at))
 
     mesh = make_mesh(MeshConfig(slice=2, fsdp=2, tensor=2), jax.devices())
