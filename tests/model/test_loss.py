@@ -99,8 +99,8 @@ def weighted_gradients(loss, weights, hidden, head):
     return jax.grad(lambda x, w: (weights * loss(x, w)).sum(), (0, 1))(hidden, head)
 
 
-@pytest.mark.parametrize("chunk", [3, 5, 64])
-@pytest.mark.parametrize("tile", [1, 5, 36, 37, 64])
+@pytest.mark.parametrize("chunk", [3, 64])
+@pytest.mark.parametrize("tile", [5, 36, 64])
 def test_tiles_of_the_vocabulary_change_neither_loss_nor_gradients(arrays, chunk, tile):
     hidden, head, targets, weights = arrays
     targets[0, :2] = 0, V - 1  # the ends, where tiles overlap
