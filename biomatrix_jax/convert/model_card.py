@@ -131,9 +131,12 @@ def _history(made: Mapping[str, Any], step: int) -> Iterator[str]:
     if run.data.mixture:
         weights = (f"{_code(name)} {weight:g}" for name, weight in run.data.mixture.items())
         yield f"- Mixture by weight: {', '.join(weights)}."
+    names = {"adamw": "AdamW", "adafactor": "Adafactor", "muon": "Muon"}
+    decays = {"cosine": "cosine", "wsd": "warm-up-stable-decay"}
     yield (
-        f"- AdamW: peak learning rate {run.optimizer.peak_learning_rate:g}, "
-        f"{run.optimizer.warmup_steps:,} warm-up steps, cosine decay to "
+        f"- {names[run.optimizer.name]}: peak learning rate {run.optimizer.peak_learning_rate:g}, "
+        f"{run.optimizer.warmup_steps:,} warm-up steps, "
+        f"{decays[run.optimizer.schedule]} decay to "
         f"{run.optimizer.final_fraction:g} of the peak, weight decay "
         f"{run.optimizer.weight_decay:g}."
     )

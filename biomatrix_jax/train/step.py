@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
-from biomatrix_jax.config import RunConfig
+from biomatrix_jax.config import RunConfig, ShardingRules
 from biomatrix_jax.model import Decoder, token_loss
 from biomatrix_jax.sharding.rules import (
     batch_sharding,
@@ -18,6 +18,7 @@ from biomatrix_jax.sharding.rules import (
     constrain,
     parameter_shardings,
     replicated,
+    spec,
 )
 from biomatrix_jax.tokens.segments import MODALITIES
 from biomatrix_jax.train.optimizer import learning_rate, make_optimizer
@@ -114,7 +115,7 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
         return TrainState(state.step + 1, params, moments), metrics
 
     placed = parameter_shardings(mesh, rules, shapes)
-    state = _with_shardings(jax.eval_shape(start, shapes), shapes, placed, replicated(mesh))
+    state = _with_shardings(jax.eval_shape(start, shapes), mesh, rules)
     rows_lie = batch_sharding(mesh, rules)
     batch = {
         name: jax.ShapeDtypeStruct((rows, length), dtype, sharding=rows_lie)
@@ -155,23 +156,22 @@ def batch_loss(model: Decoder, batch: Batch) -> tuple[jax.Array, dict[str, jax.A
     }
 
 
-def _with_shardings(tree: Any, params: Any, placed: Any, elsewhere: NamedSharding) -> Any:
-    """Shapes with shardings; each part of `tree` of the structure of `params` lies as these do.
+def _with_shardings(tree: Any, mesh: Mesh, rules: ShardingRules) -> Any:
+    """Shapes with shardings; what is kept for a parameter lies as the parameter does.
 
-    So the optimizer's moments lie with their parameters, and counters everywhere.
+    So do the optimizer's moments; counters lie everywhere.
     """
-    structure = jax.tree.structure(params)
 
-    def is_params(node):
-        return jax.tree.structure(node) == structure
+    def is_variable(node):
+        return isinstance(node, nnx.Variable)
 
     def place(node):
-        lies = placed if is_params(node) else elsewhere
-        return jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), node, lies
-        )
+        lies = replicated(mesh)
+        if is_variable(node):
+            lies = NamedSharding(mesh, spec(rules, node.get_metadata()["axes"], mesh))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=lies), node)
 
-    return jax.tree.map(place, tree, is_leaf=is_params)
+    return jax.tree.map(place, tree, is_leaf=is_variable)
 
 
 def _shardings(tree: Any) -> Any:
