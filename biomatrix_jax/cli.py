@@ -122,8 +122,11 @@ def train(config, overrides, out, cpu_devices, distributed, coordinator, process
     joined = (coordinator, processes, process_id)
     if distributed or any(value is not None for value in joined):
         from biomatrix_jax.processes import join
+        from biomatrix_jax.sharding.mesh import request_cpu_devices
 
-        join(*joined, cpu_devices=cpu_devices)
+        if cpu_devices:  # of each process's own
+            request_cpu_devices(cpu_devices)
+        join(*joined)
     elif cpu_devices:
         from biomatrix_jax.sharding.mesh import simulate_cpu_devices
 

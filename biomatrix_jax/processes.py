@@ -10,8 +10,6 @@ def join(
     coordinator: str | None = None,
     count: int | None = None,
     process: int | None = None,
-    *,
-    cpu_devices: int | None = None,
 ) -> None:
     """Makes this process one of several that run the same program. Call it before JAX starts.
 
@@ -20,7 +18,6 @@ def join(
         three in the environment of a TPU pod, Slurm, Open MPI or Kubernetes.
       count: of all processes.
       process: which one this is, from 0.
-      cpu_devices: simulates this many of each process's own.
 
     Raises:
       BadInput: only some of the three are given; none are, and the environment does not say.
@@ -30,9 +27,6 @@ def join(
         raise BadInput("give all of --coordinator, --processes and --process-id, or none of them")
     if all(given) and not 0 <= process < count:
         raise BadInput(f"--process-id {process} must be from 0 to {count - 1}, below --processes")
-    if cpu_devices:
-        jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", cpu_devices)
     try:
         jax.distributed.initialize(coordinator, count, process)
     except ValueError as error:

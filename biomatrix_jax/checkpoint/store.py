@@ -29,7 +29,7 @@ from biomatrix_jax.checkpoint.places import (
 from biomatrix_jax.config import ModelConfig, from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent, read_json, sha256
-from biomatrix_jax.processes import barrier
+from biomatrix_jax.processes import barrier, is_first
 from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
 
 FORMAT = 1
@@ -77,7 +77,7 @@ class CheckpointStore:
         check_place(directory)
         check_absent(directory)  # in every process, so that none waits for one that gave up
         barrier("checkpoint absent")
-        if jax.process_index() == 0:
+        if is_first():
             with atomic_directory(directory) as temporary:
                 files = temporary / "hf"
                 files.mkdir()

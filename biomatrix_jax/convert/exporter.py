@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from biomatrix_jax.checkpoint import CARRIED_FILES
@@ -19,9 +18,9 @@ from biomatrix_jax.convert.live import LiveSource
 from biomatrix_jax.convert.source import CheckpointSource, Source, check_tokenizer
 from biomatrix_jax.convert.values import Finite, cast, find_dtype
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, check_absent, inside, read_json
+from biomatrix_jax.files import atomic_directory, check_absent, inside
 from biomatrix_jax.model import Decoder
-from biomatrix_jax.processes import barrier
+from biomatrix_jax.processes import barrier, is_first
 from biomatrix_jax.tokens import tokenizer_files
 
 
@@ -89,7 +88,7 @@ def save(
     with tempfile.TemporaryDirectory() as nothing:
         source = LiveSource(model, Path(files or nothing))
         export = _Export(source, dtype, shard_size, None)
-        if jax.process_index() == 0:
+        if is_first():
             with atomic_directory(dst, overwrite) as temporary:
                 export.write(temporary)
         else:
@@ -114,10 +113,7 @@ class _Export:
         target = None if dtype is None else find_dtype(dtype)
         check_tokenizer(source.files, source.config)
         self._dtypes = {path: target or np.dtype(s.dtype) for path, s in source.specs().items()}
-        # Widest first, as a weights file wants its tensors.
-        self._tensors = sorted(
-            rules.in_file_order(source.config), key=lambda t: -self._dtypes[t.path].itemsize
-        )
+        self._tensors = rules.in_file_order(source.config, self._dtypes)
         name = self._dtypes["embedding.table"].name
         self._settings = _settings(source, name, kept=carried_dtype == name)
 
@@ -162,12 +158,11 @@ def _settings(source: Source, dtype: str, kept: bool) -> dict[str, bytes]:
     """
     carried = inside(source.files, hf_config.FILE)
     if carried:
-        before = read_json(carried)
-        after = hf_config.updated(before, source.config, None if kept else dtype, str(carried))
-        text = hf_config.text(after).encode()
-        return {"config.json": carried.read_bytes() if after == before else text}
+        return {
+            hf_config.FILE: hf_config.rewritten(carried, source.config, None if kept else dtype)
+        }
     ids = _ids(source.files)
-    files = {"config.json": hf_config.new(source.config, dtype, ids)}
+    files = {hf_config.FILE: hf_config.new(source.config, dtype, ids)}
     if ids and not (source.files / tokenizer_files.GENERATION_CONFIG).is_file():
         files[tokenizer_files.GENERATION_CONFIG] = ids
     return {name: hf_config.text(content).encode() for name, content in files.items()}

@@ -22,7 +22,7 @@ from biomatrix_jax.convert.new_rows import GENERATOR, Plan, Table, description_p
 from biomatrix_jax.convert.source import HFSource, check_tokenizer
 from biomatrix_jax.convert.values import Finite
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, read_json, sha256
+from biomatrix_jax.files import atomic_directory, sha256
 from biomatrix_jax.tokens import Vocabulary, extend_tokenizer
 from biomatrix_jax.tokens.tokenizer_files import EXTENSION, TOKENIZER_JSON
 
@@ -104,7 +104,8 @@ def extend(
         plan = _plan(old, vocabulary, source.config.vocab_size, pad_to)
         tied = source.config.tied_embeddings and not untie
         model = dataclasses.replace(source.config, vocab_size=plan.rows, tied_embeddings=tied)
-        _write_config(path / "config.json", temporary / "config.json", model)
+        config = hf_config.rewritten(path / hf_config.FILE, model, None)
+        (temporary / hf_config.FILE).write_bytes(config)
         finite = _write_weights(temporary, source, model, plan, spread, seed)
         record = {
             "made_by": f"biomatrix-jax {__version__}, numpy {np.__version__}",
@@ -146,21 +147,13 @@ def _plan(old: Vocabulary, vocabulary: Vocabulary, stored: int, pad_to: int) -> 
     return Plan(old, pieces, stored, max(stored, math.ceil(vocabulary.size / pad_to) * pad_to))
 
 
-def _write_config(before: Path, after: Path, model: ModelConfig) -> None:
-    carried = read_json(before)
-    content = hf_config.updated(carried, model, None, str(before))
-    changed = hf_config.text(content).encode()
-    after.write_bytes(before.read_bytes() if content == carried else changed)
-
-
 def _write_weights(
     directory: Path, source: HFSource, model: ModelConfig, plan: Plan, noise: float, seed: int
 ) -> Finite:
     """Writes all tensors piece by piece; returns which of them have values that are no numbers."""
     dtypes = {path: np.dtype(spec.dtype) for path, spec in source.specs().items()}
     dtypes.setdefault("head.table", dtypes["embedding.table"])
-    # Widest first, as a weights file wants its tensors.
-    tensors = sorted(rules.in_file_order(model), key=lambda t: -dtypes[t.path].itemsize)
+    tensors = rules.in_file_order(model, dtypes)
     specs = [Spec(t.name, dtypes[t.path], t.shape) for t in tensors]
     finite = Finite()
 

@@ -126,6 +126,14 @@ def updated(
     return content
 
 
+def rewritten(path: Path, model: ModelConfig, dtype: str | None) -> bytes:
+    """The content of a carried configuration file as `updated` has it: byte for byte its own where
+    nothing changed."""
+    before = read_json(path)
+    after = updated(before, model, dtype, str(path))
+    return path.read_bytes() if after == before else text(after).encode()
+
+
 def text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -26,9 +26,8 @@ def from_hf(
     """Makes the checkpoint directory `dst` with one step, 0, and the files that came with `src`.
 
     Values and dtypes are kept to the bit; configuration, tokenizer and chat templates come along
-    byte for byte. Weights go from file to file a few megabytes at a time; a stack
-    of layers is written layer by layer, each one or more chunks of its own. `dst` appears when all
-    is written.
+    byte for byte. Weights go from file to file a few megabytes at a time; a stack of matrices is
+    written layer by layer, each one or more chunks of its own. `dst` appears when all is written.
 
     Args:
       src: a Hugging Face directory or Hub id.

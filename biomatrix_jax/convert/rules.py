@@ -56,12 +56,17 @@ def tensors(config: ModelConfig) -> dict[str, tuple[Tensor, ...]]:
     return {path: tuple(_tensors(path, *declared[path])) for path in NAMES if path in declared}
 
 
-def in_file_order(config: ModelConfig) -> list[Tensor]:
-    """All file tensors as a reader goes through the model: embedding, layer after layer, head."""
+def in_file_order(config: ModelConfig, dtypes: Mapping[str, np.dtype] = {}) -> list[Tensor]:
+    """All file tensors as a reader goes through the model: embedding, layer after layer, head.
+
+    Args:
+      dtypes: of each parameter, by path; the widest then come first, as a weights file wants them.
+    """
     groups = list(tensors(config).values())
     layers = zip(*(group for group in groups if group[0].layer is not None), strict=True)
     first, *last = (group[0] for group in groups if group[0].layer is None)
-    return [first, *itertools.chain(*layers), *last]
+    ordered = [first, *itertools.chain(*layers), *last]
+    return sorted(ordered, key=lambda t: -dtypes[t.path].itemsize) if dtypes else ordered
 
 
 def pieces(tensor: Tensor, itemsize: int) -> Iterator[Index]:

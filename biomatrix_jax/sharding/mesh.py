@@ -39,6 +39,12 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * len(AXES), devices=devices)
 
 
+def request_cpu_devices(count: int) -> None:
+    """Has JAX simulate `count` CPU devices when it starts, without starting it."""
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", count)
+
+
 def simulate_cpu_devices(count: int) -> None:
     """Has JAX run on `count` simulated CPU devices. Call it before JAX makes its first array.
 
@@ -46,8 +52,7 @@ def simulate_cpu_devices(count: int) -> None:
       BadInput: JAX has started already with another number of devices.
     """
     with contextlib.suppress(RuntimeError):  # started already: what counts is what is there
-        jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", count)
+        request_cpu_devices(count)
     if len(jax.devices()) != count:
         raise BadInput(
             f"cannot simulate {count} CPU devices: JAX runs on {len(jax.devices())} already; unset "

@@ -59,7 +59,8 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
         return done
     mesh = make_mesh(config.mesh)
     step = make_step(config, mesh)
-    loader = open_data(config, own_share(step.batch["tokens"]))
+    share = own_share(step.batch["tokens"])
+    loader = open_data(config, share)
     vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
     data_checksum = sha256(Path(config.data.path) / manifests.FILE)
     if done:
@@ -109,7 +110,7 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     ):
         last = False
         while not last:
-            batch = on_mesh(next(batches), step)
+            batch = on_mesh(next(batches), step, share)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, batch)
             done += 1
@@ -189,13 +190,13 @@ def initial(
     """
     if not config.train.init_from:
         return step.random(np.uint32(config.train.seed))
+    from biomatrix_jax.convert.hub import resolve
     from biomatrix_jax.convert.load import load
     from biomatrix_jax.convert.source import open_source
 
-    check_tokens(Path(open_source(config.train.init_from).files), vocabulary)
-    model = load(
-        config.train.init_from, mesh=mesh, rules=config.rules, dtype=config.compute.param_dtype
-    )
+    path = resolve(config.train.init_from)  # once: a branch on the Hub may move
+    check_tokens(Path(open_source(path).files), vocabulary)
+    model = load(path, mesh=mesh, rules=config.rules, dtype=config.compute.param_dtype)
     theirs, ours = dataclasses.asdict(model.config), dataclasses.asdict(config.model)
     wrong = [f"{k} is {theirs[k]} there, {v} here" for k, v in ours.items() if theirs[k] != v]
     if wrong:
@@ -230,12 +231,14 @@ def restored(store: CheckpointStore, done: int, step: Step) -> TrainState:
     )
 
 
-def on_mesh(rows: dict[str, np.ndarray], step: Step) -> dict[str, jax.Array]:
-    """This process's rows of a batch -> the global arrays that the step takes."""
+def on_mesh(
+    rows: dict[str, np.ndarray], step: Step, share: tuple[int, int]
+) -> dict[str, jax.Array]:
+    """This process's rows of a batch, its `own_share`, -> the global arrays that the step takes."""
 
     def place(name: str) -> jax.Array:
         batch, local = step.batch[name], rows[name]
-        first = own_share(batch)[0] * len(local)
+        first = share[0] * len(local)
 
         def part(index: tuple[slice, slice]) -> np.ndarray:
             start, stop, _ = index[0].indices(batch.shape[0])

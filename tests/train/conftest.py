@@ -1,9 +1,11 @@
 """A small model and batches of packed rows, as a loader would give them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from biomatrix_jax.config import RunConfig, load
+from biomatrix_jax.config import MeshConfig, RunConfig, load
 from biomatrix_jax.data.rows import Row, collate
 
 VOCABULARY = 96
@@ -35,3 +37,17 @@ def packed_batch(seed: int) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def batch() -> dict[str, np.ndarray]:
     return packed_batch(0)
+
+
+@pytest.fixture(scope="module")
+def run_config(config, tmp_path_factory) -> RunConfig:
+    """A run over a data directory of its own, on eight devices."""
+    from .data_directory import make_data
+
+    data = make_data(tmp_path_factory.mktemp("data"))
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, vocab_size=2320),  # the base tokenizer has 2,307
+        mesh=MeshConfig(fsdp=4, tensor=2),
+        data=dataclasses.replace(config.data, path=str(data)),
+    )

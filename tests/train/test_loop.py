@@ -37,17 +37,6 @@ def compile_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run_config(config, tmp_path_factory):
-    data = make_data(tmp_path_factory.mktemp("data"))
-    return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, vocab_size=2320),  # the base tokenizer has 2,307
-        mesh=MeshConfig(fsdp=4, tensor=2),
-        data=dataclasses.replace(config.data, path=str(data)),
-    )
-
-
-@pytest.fixture(scope="module")
 def whole(run_config, tmp_path_factory):
     """A run of six steps in one go: (its directory, what JAX logged of compiling)."""
     out = tmp_path_factory.mktemp("whole") / "run"

@@ -20,19 +20,6 @@ from biomatrix_jax.train import metrics
 from biomatrix_jax.train.loop import train
 from tests import processes
 
-from .data_directory import make_data
-
-
-@pytest.fixture(scope="module")
-def run_config(config, tmp_path_factory):
-    data = make_data(tmp_path_factory.mktemp("data"))
-    return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, vocab_size=2320),  # the base tokenizer has 2,307
-        mesh=MeshConfig(fsdp=4, tensor=2),
-        data=dataclasses.replace(config.data, path=str(data)),
-    )
-
 
 @pytest.fixture(scope="module")
 def alone(run_config, tmp_path_factory):
@@ -106,42 +93,34 @@ answer(loop.train(load({config!r}), pathlib.Path({out!r}), display=io.StringIO()
     np.testing.assert_allclose(losses(out), losses(alone), rtol=2e-6)
 
 
-@pytest.mark.slow
-def test_the_command_line_joins_processes(run_config, alone, tmp_path):
+def start_commands(config, tmp_path):
+    """The two processes of a run in `tmp_path`/run, started by the command line."""
     path = tmp_path / "config.yaml"
-    path.write_text(dump(run_config))
-    port = processes.free_port()
+    path.write_text(dump(config))
     command = [sys.executable, "-m", "biomatrix_jax.cli", "train", path, "--out", tmp_path / "run"]
-    command += ["--cpu-devices", "4", "--coordinator", f"127.0.0.1:{port}", "--processes", "2"]
+    command += ["--cpu-devices", "4", "--processes", "2"]
+    command += ["--coordinator", f"127.0.0.1:{processes.free_port()}"]
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    started = [
-        subprocess.Popen([*map(str, command), "--process-id", str(i)], env=environment)
-        for i in range(2)
-    ]
-    assert [process.wait(300) for process in started] == [0, 0]
-    np.testing.assert_allclose(losses(tmp_path / "run"), losses(alone), rtol=2e-6)
-
-
-@pytest.mark.slow
-def test_the_others_stop_when_one_dies(run_config, tmp_path):
-    path = tmp_path / "config.yaml"
-    path.write_text(
-        dump(
-            dataclasses.replace(
-                run_config, train=dataclasses.replace(run_config.train, steps=100_000)
-            )
-        )
-    )
-    command = [sys.executable, "-m", "biomatrix_jax.cli", "train", path, "--out", tmp_path / "run"]
-    port = processes.free_port()
-    command += ["--cpu-devices", "4", "--coordinator", f"127.0.0.1:{port}", "--processes", "2"]
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    started = [
+    return [
         subprocess.Popen(
             [*map(str, command), "--process-id", str(i)], env=environment, stderr=subprocess.PIPE
         )
         for i in range(2)
     ]
+
+
+@pytest.mark.slow
+def test_the_command_line_joins_processes(run_config, alone, tmp_path):
+    for process in start_commands(run_config, tmp_path):
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    np.testing.assert_allclose(losses(tmp_path / "run"), losses(alone), rtol=2e-6)
+
+
+@pytest.mark.slow
+def test_the_others_stop_when_one_dies(run_config, tmp_path):
+    endless = dataclasses.replace(run_config.train, steps=100_000)
+    started = start_commands(dataclasses.replace(run_config, train=endless), tmp_path)
     try:
         lines = tmp_path / "run" / metrics.FILE
         deadline = time.monotonic() + 200
