@@ -68,10 +68,13 @@ class ComputeConfig:
     dtype: DType = "bfloat16"  # activations and matrix products
     param_dtype: DType = "float32"  # stored parameters; optimizer moments are always float32
     remat: Literal["none", "dots", "full"] = "full"  # what the backward pass keeps of a layer
-    loss_chunk: int = 512  # tokens of a row whose logits exist at a time
+    loss_chunk: int = 2048  # tokens of a row whose logits exist at a time
+    loss_vocab_tile: int = 4096  # rows of the output head (a device's own) gathered at a time
+    z_loss: float = 0.0  # coefficient of log(Z)^2 in the loss that is minimised; not in the reported
 
     def __post_init__(self):
-        _positive(self, "loss_chunk")
+        _positive(self, "loss_chunk", "loss_vocab_tile")
+        _check(self, "0 or more", lambda value: value >= 0, "z_loss")
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,10 @@ class ShardingRules:
     act_ffn: Axes = ("tensor",)
     act_vocab: Axes = ("tensor",)
 
+    # Of parameters' axes that the optimizer's state splits otherwise. ZeRO-1 is `embed: []` above
+    # with `state: {embed: [fsdp]}`: parameters whole on every device, moments in pieces.
+    state: dict[str, Axes] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -153,9 +160,15 @@ class OptimizerConfig:
     momentum: float = 0.95  # Muon's
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    master_copy: bool = True  # of parameters narrower than float32: what updates add up in
+    ema_decay: float = 0.0  # of a running average of the weights, kept beside them; 0: none
+    frozen: tuple[str, ...] = ()  # parameters that stay, by path or its beginning: [layers]
+    frozen_rows: int = 0  # the first rows of embedding and head that stay: those of the base
 
     def __post_init__(self):
         _positive(self, "peak_learning_rate", "clip_norm", "eps")
+        _check(self, "0 or more", lambda value: value >= 0, "frozen_rows")
+        _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "ema_decay")
         _check(self, "0 or more", lambda value: value >= 0, "warmup_steps", "weight_decay")
         _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "b1", "b2", "momentum")
         _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "final_fraction")
@@ -163,16 +176,32 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class GuardConfig:
+    """Which updates are skipped; see train/guard.py. The batch counts as seen."""
+
+    deviations: float = 0.0  # above the running mean of loss or gradient norm; 0: only non-finite
+    window: int = 100  # steps that the running mean and deviation look back
+    patience: int = 5  # skipped in a row, after which the run stops
+
+    def __post_init__(self):
+        _positive(self, "window")
+        _check(self, "0 or more", lambda value: value >= 0, "deviations", "patience")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     steps: int = 36_400
+    accumulate: int = 1  # parts of a batch computed one after the other, their gradients summed
     seed: int = 0
     init_from: str = ""  # HF directory or checkpoint whose weights start the run; empty: random
     checkpoint_every: int = 500  # steps
-    keep_checkpoints: int = 3
+    keep_checkpoints: int = 3  # the newest
+    keep_every: int = 0  # steps; checkpoints at its multiples are kept for good; 0: none
     tensorboard: bool = True
 
     def __post_init__(self):
-        _positive(self, "steps", "checkpoint_every", "keep_checkpoints")
+        _positive(self, "steps", "accumulate", "checkpoint_every", "keep_checkpoints")
+        _check(self, "0 or more", lambda value: value >= 0, "keep_every")
         _check(self, "from 0 to 4294967295", lambda value: 0 <= value < 2**32, "seed")
 
 
@@ -184,6 +213,7 @@ class RunConfig:
     rules: ShardingRules = ShardingRules()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    guard: GuardConfig = GuardConfig()
     train: TrainConfig = TrainConfig()
 
 
