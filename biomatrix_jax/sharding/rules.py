@@ -5,6 +5,8 @@ mesh axes each name is split. Everything that would be wrong or refused late by 
 refused here, with the names that the configuration uses.
 """
 
+import dataclasses
+import difflib
 import math
 from collections.abc import Callable
 
@@ -16,6 +18,25 @@ from biomatrix_jax.config import ShardingRules
 from biomatrix_jax.errors import BadInput
 
 LogicalAxes = tuple[str, ...]
+
+# Those of `ShardingRules` that parameters have.
+PARAMETER_AXES = (
+    "layers", "vocab", "embed", "heads", "kv_heads", "head_dim", "ffn", "norm", "head_norm"
+)  # fmt: skip
+
+
+def state_rules(rules: ShardingRules) -> ShardingRules:
+    """The rules of the optimizer's state: `rules` with what `rules.state` says otherwise.
+
+    Raises:
+      BadInput: `rules.state` names what is no axis of a parameter.
+    """
+    for logical in rules.state:
+        if logical not in PARAMETER_AXES:
+            near = difflib.get_close_matches(logical, PARAMETER_AXES, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(PARAMETER_AXES)}"
+            raise BadInput(f"rules.state.{logical} is no logical axis of a parameter; {hint}")
+    return dataclasses.replace(rules, **rules.state, state={})
 
 
 def spec(rules: ShardingRules, axes: LogicalAxes, mesh: Mesh | None = None) -> PartitionSpec:

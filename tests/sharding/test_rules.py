@@ -11,7 +11,7 @@ from biomatrix_jax.config import ComputeConfig, MeshConfig, ModelConfig, Shardin
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.sharding import constrain, make_mesh, parameter_shardings, spec
-from biomatrix_jax.sharding.rules import batch_sharding, check_batch
+from biomatrix_jax.sharding.rules import PARAMETER_AXES, batch_sharding, check_batch, state_rules
 
 RULES = ShardingRules()
 MODEL = ModelConfig(
@@ -107,3 +107,42 @@ def test_of_a_split_row_only_keys_and_values_are_gathered():
     program = hidden.lower(state, tokens, tokens, tokens).compile().as_text()
     gathered = re.findall(r" = f32\[([\d,]+)\]\S* all-gather\(", program)
     assert gathered == ["2,48,2,16"] * 2
+
+
+def test_state_rules_replace_only_what_they_name():
+    rules = ShardingRules(embed=(), state={"embed": ("fsdp",), "vocab": ("tensor", "context")})
+    found = state_rules(rules)
+    assert found == dataclasses.replace(
+        rules, embed=("fsdp",), vocab=("tensor", "context"), state={}
+    )
+    assert state_rules(RULES) == RULES
+
+
+@pytest.mark.parametrize(
+    ("axis", "hint"),
+    [
+        ("embeds", "did you mean embed"),
+        ("act_vocab", "did you mean vocab"),
+        ("q", "they are layers"),
+    ],
+)
+def test_state_rules_of_an_unknown_axis(axis, hint):
+    with pytest.raises(BadInput, match=rf"rules.state.{axis} is no logical axis.*{hint}") as error:
+        state_rules(ShardingRules(state={axis: ("fsdp",)}))
+    assert "\n" not in str(error.value)
+
+
+def test_state_rules_pass_the_checks_of_all_rules(mesh):
+    collide = state_rules(ShardingRules(state={"ffn": ("fsdp",)}))
+    with pytest.raises(BadInput, match=r"rules.embed and rules.ffn both use the mesh axis fsdp"):
+        parameter_shardings(mesh, collide, parameters())
+
+
+def test_parameters_have_the_axes_that_are_said_to_be_theirs():
+    named = {axis for v in variables(parameters()) for axis in v.get_metadata()["axes"]}
+    assert named == set(PARAMETER_AXES)
+
+
+def variables(state):
+    is_variable = {"is_leaf": lambda node: isinstance(node, nnx.Variable)}
+    return jax.tree.leaves(state, **is_variable)
