@@ -16,7 +16,7 @@ from flax import nnx
 
 from biomatrix_jax.config import ComputeConfig, ModelConfig
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.model.attention import attention_mask, reference_attention
+from biomatrix_jax.model.attention import Attend, Rows, reference
 from biomatrix_jax.model.cache import Cache
 from biomatrix_jax.model.parameters import parameter
 from biomatrix_jax.model.products import product
@@ -88,10 +88,12 @@ class Attention(nnx.Module):
         self.q_norm = RMSNorm(*head_norm)
         self.k_norm = RMSNorm(*head_norm)
 
-    def __call__(self, x_btd, rotary, mask_bts, constrain: Constrain, past=None):
+    def __call__(self, x_btd, rotary, rows: Rows, constrain: Constrain, attend=None, past=None):
         """One layer's attention.
 
         Args:
+          attend: the kernel, which is given keys and values as they were projected, in pieces where
+            `length` is sharded. None: the reference, over keys and values gathered for it.
           past: None, or (cache, layer): what was computed before, and which of its layers this is.
 
         Returns:
@@ -113,10 +115,11 @@ class Attention(nnx.Module):
             cache, layer = past
             cache = cache.write(layer, k, v)
             k, v = cache.k[layer], cache.v[layer]
-        # Every query needs the keys of the whole row: gathered where `length` is sharded.
-        k = constrain(k, ("batch", "kv_length", "act_kv_heads", "head_dim"))
-        v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
-        out = reference_attention(q, k.astype(dtype), v.astype(dtype), mask_bts)
+        if attend is None:
+            attend = reference.attend
+            k = constrain(k, ("batch", "kv_length", "act_kv_heads", "head_dim"))
+            v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
+        out = attend(q, k.astype(dtype), v.astype(dtype), rows)
         out = product("btnh,dnh->btd", out, self.o[...].astype(dtype))
         return out, cache
 
@@ -150,9 +153,9 @@ class Layer(nnx.Module):
         self.ffn_norm = RMSNorm(*norm)
         self.ffn = FeedForward(config, compute, rngs)
 
-    def __call__(self, x_btd, rotary, mask_bts, constrain: Constrain, past=None):
+    def __call__(self, x_btd, rotary, rows: Rows, constrain: Constrain, attend=None, past=None):
         normed = self.attention_norm(x_btd)
-        attended, cache = self.attention(normed, rotary, mask_bts, constrain, past)
+        attended, cache = self.attention(normed, rotary, rows, constrain, attend, past)
         x_btd = x_btd + attended
         x_btd = x_btd + self.ffn(self.ffn_norm(x_btd), constrain)
         return constrain(x_btd, ("batch", "length", "act_embed")), cache
@@ -183,6 +186,7 @@ class Decoder(nnx.Module):
       compute: dtypes, rematerialisation, loss chunking.
       rngs: initial values; under `nnx.eval_shape` only shapes are made.
       constrain: pins activations to a mesh; the default leaves them alone.
+      attend: the attention kernel of whole rows; None is the reference, which `extend` always uses.
     """
 
     def __init__(
@@ -192,10 +196,12 @@ class Decoder(nnx.Module):
         *,
         rngs: nnx.Rngs,
         constrain: Constrain = unconstrained,
+        attend: Attend | None = None,
     ):
         self.config = config
         self.compute = compute
         self.constrain = constrain
+        self.attend = attend
         self.embedding = Table(config, compute, rngs)
         self.layers = Layer(config, compute, rngs)
         self.final_norm = RMSNorm((config.embed_dim,), ("norm",), config.norm_eps, compute, rngs)
@@ -234,12 +240,13 @@ class Decoder(nnx.Module):
             segment_ids = jnp.ones_like(tokens)
         if positions is None:
             positions = segment_positions(segment_ids)
-        mask = attention_mask(segment_ids, positions, segment_ids, positions)
+        rows = Rows.of_whole(segment_ids, positions)
         rotary = self._rotary(positions)
         graphdef, stacked = nnx.split(self.layers)
 
         def body(x, layer_state):
-            x, _ = nnx.merge(graphdef, layer_state)(x, rotary, mask, self.constrain)
+            layer = nnx.merge(graphdef, layer_state)
+            x, _ = layer(x, rotary, rows, self.constrain, self.attend)
             return x, None
 
         if self.compute.remat in REMAT_POLICIES:
@@ -277,7 +284,7 @@ class Decoder(nnx.Module):
         write = jax.lax.dynamic_update_slice_in_dim
         segments = write(cache.segments, segment_ids, cache.used, axis=1)
         cached_positions = write(cache.positions, positions, cache.used, axis=1)
-        mask = attention_mask(segment_ids, positions, segments, cached_positions)
+        rows = Rows(segment_ids, positions, segments, cached_positions)
         rotary = self._rotary(positions)
         graphdef, stacked = nnx.split(self.layers)
 
@@ -287,7 +294,7 @@ class Decoder(nnx.Module):
             x, cache = carry
             layer_state, index = xs
             layer = nnx.merge(graphdef, layer_state)
-            return layer(x, rotary, mask, self.constrain, past=(cache, index)), None
+            return layer(x, rotary, rows, self.constrain, past=(cache, index)), None
 
         start = (self._embed(tokens), cache._replace(segments=segments, positions=cached_positions))
         layers = jnp.arange(self.config.layers)

@@ -1,8 +1,9 @@
-"""Attention's contract, and the reference kernel that every other kernel is tested against."""
+"""The reference kernel: all scores at once, in plain products. Others are tested against it."""
 
 import jax
 import jax.numpy as jnp
 
+from biomatrix_jax.model.attention.contract import Rows
 from biomatrix_jax.model.products import product
 
 
@@ -26,21 +27,17 @@ def attention_mask(
     return same & causal
 
 
-def reference_attention(
-    q_btnh: jax.Array, k_bskh: jax.Array, v_bskh: jax.Array, mask_bts: jax.Array
-) -> jax.Array:
-    """Softmax(q k / sqrt(H)) v with grouped keys and values, softmax in float32.
+def attend(q_btnh: jax.Array, k_bskh: jax.Array, v_bskh: jax.Array, rows: Rows) -> jax.Array:
+    """The contract's kernel, with keys in any order; grouped keys are never repeated in memory.
 
-    Query head n uses key/value head n // (N / K); the keys are never repeated in memory.
-
-    Returns:
-      [B, T, N, H] in the dtype of `q_btnh`.
+    Memory for float32 scores: 4 B N T S bytes.
     """
     b, t, n, h = q_btnh.shape
     k = k_bskh.shape[2]
     q_btkgh = q_btnh.reshape(b, t, k, n // k, h)
     logits = product("btkgh,bskh->bkgts", q_btkgh, k_bskh, dtype=jnp.float32)
     logits = logits * h**-0.5
+    mask_bts = attention_mask(*rows)
     logits = jnp.where(mask_bts[:, None, None], logits, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(v_bskh.dtype)
     return product("bkgts,bskh->btkgh", weights, v_bskh).reshape(b, t, n, h)
