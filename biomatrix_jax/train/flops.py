@@ -6,28 +6,8 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from biomatrix_jax.chips import find_chip
 from biomatrix_jax.config import ModelConfig
-
-# Dense bfloat16 FLOP/s of one JAX device, as its vendor publishes it (without sparsity), by a part
-# of `device_kind`; the first that fits counts. A TPU v2 or v3 device is one of a chip's two cores.
-PEAK_FLOPS = {
-    "TPU v2": 22.5e12,
-    "TPU v3": 61.5e12,
-    "TPU v4 lite": 138e12,
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5e": 197e12,
-    "TPU v5": 459e12,  # v5p, which JAX has called both "TPU v5" and "TPU v5p"
-    "TPU v6": 918e12,
-    "A100": 312e12,
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "GH200": 989e12,
-    "H200": 989e12,
-    "GB200": 2500e12,
-    "B200": 2250e12,
-}
 
 
 class Peak(NamedTuple):
@@ -59,10 +39,8 @@ def peak_flops(devices: list[jax.Device]) -> Peak:
     if devices[0].platform == "cpu":
         # Simulated devices share the machine's cores, and one product already uses them all.
         return Peak(_measured(), "measured")
-    for kind, flops in PEAK_FLOPS.items():
-        if kind in devices[0].device_kind:
-            return Peak(flops * len(devices), "published")
-    return Peak(None, "unknown")
+    chip = find_chip(devices[0].device_kind)
+    return Peak(chip.bf16_flops * len(devices), "published") if chip else Peak(None, "unknown")
 
 
 def _measured(size: int = 1024, repeats: int = 20) -> float:

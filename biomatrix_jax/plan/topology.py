@@ -1,0 +1,82 @@
+"""Devices by name, real, simulated or known to the compiler only.
+
+v5p:2x2x2      a TPU slice that nobody has to own: libtpu compiles for it. v5e, v5p, v6e
+v5e:4x4*2      two such slices, joined by the data centre's network
+cpu:8          as many simulated CPU devices
+here           the devices at hand
+"""
+
+import contextlib
+import importlib.util
+import math
+import os
+import re
+
+import jax
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.sharding.mesh import request_cpu_devices
+
+_TPUS = ("v5e", "v5p", "v6e")
+_SLICE = re.compile(rf"({'|'.join(_TPUS)}):(\d+(?:x\d+){{1,2}})(?:\*([1-9]\d*))?")
+_HOW = (
+    f"write {', '.join(_TPUS)} with the shape of a slice (v5p:2x2x2, v5e:4x4; v5e:4x4*2 for two "
+    "slices), cpu:8 for simulated devices, or here for those at hand"
+)
+
+
+def find_devices(name: str) -> list[jax.Device]:
+    """The devices of a topology; of a TPU's only their description, good for compiling.
+
+    A TPU's and a CPU's have JAX start on the CPU alone, if it has not started.
+
+    Raises:
+      BadInput: the name says nothing known, libtpu is not installed or refuses the shape, or JAX
+        runs on fewer CPU devices already.
+    """
+    if name == "here":
+        return jax.devices()
+    if count := re.fullmatch(r"cpu:([1-9]\d*)", name):
+        return _cpu_devices(int(count[1]))
+    if parts := _SLICE.fullmatch(name):
+        return _tpu_devices(name, parts[1], parts[2], int(parts[3] or 1))
+    raise BadInput(f"unknown topology {name!r}: {_HOW}")
+
+
+def _cpu_devices(count: int) -> list[jax.Device]:
+    with contextlib.suppress(RuntimeError):  # started already: what counts is what is there
+        request_cpu_devices(count)
+    devices = jax.devices("cpu")
+    if len(devices) < count:
+        raise BadInput(
+            f"cpu:{count}: JAX runs on {len(devices)} CPU devices already; unset "
+            "XLA_FLAGS=--xla_force_host_platform_device_count, or start a new process"
+        )
+    return devices[:count]
+
+
+def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Device]:
+    from jax.experimental import topologies
+
+    if importlib.util.find_spec("libtpu") is None and "TPU_LIBRARY_PATH" not in os.environ:
+        raise BadInput(
+            f"topology {name}: libtpu, its compiler, is missing: pip install 'biomatrix-jax[tpu]'"
+        )
+    with contextlib.suppress(RuntimeError):  # started already, on whatever it is
+        jax.config.update("jax_platforms", "cpu")
+    # libtpu looks for the machine that it is on: asks a metadata server, and complains of what it
+    # does not find. To a compiler none of it matters. Several compile at a time, too.
+    os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5p-8")
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    sizes = [int(size) for size in shape.split("x")]
+    options = {"num_slices": slices} if slices > 1 else {}
+    if math.prod(sizes) == 1:
+        options["chips_per_host_bounds"] = [1, 1, 1]  # by default a host has 2 x 2
+    try:
+        topology = topologies.get_topology_desc(f"{chip}:{shape}", platform="tpu", **options)
+    except jax.errors.JaxRuntimeError as error:
+        reason = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
+        raise BadInput(f"topology {name}: libtpu refuses it: {reason}") from None
+    return list(topology.devices)
