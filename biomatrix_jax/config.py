@@ -18,6 +18,8 @@ from typing import Any, Literal, TypeVar
 from biomatrix_jax.errors import BadInput
 
 DType = Literal["float32", "bfloat16", "float16"]
+Remat = Literal["none", "dots", "minimal", "offload", "attention_saved", "full"]
+Kernel = Literal["auto", "reference", "tiled", "splash", "gpu"]
 Axes = tuple[str, ...]
 T = TypeVar("T")
 
@@ -67,10 +69,11 @@ class ComputeConfig:
 
     dtype: DType = "bfloat16"  # activations and matrix products
     param_dtype: DType = "float32"  # stored parameters; optimizer moments are always float32
-    remat: Literal["none", "dots", "full"] = "full"  # what the backward pass keeps of a layer
+    remat: Remat = "full"  # what the backward pass keeps of a layer; see model/remat.py
+    attention: Kernel = "auto"  # the kernel; see model/attention/choose.py
     loss_chunk: int = 2048  # tokens of a row whose logits exist at a time
     loss_vocab_tile: int = 4096  # rows of the output head (a device's own) gathered at a time
-    z_loss: float = 0.0  # coefficient of log(Z)^2 in the loss that is minimised; not in the reported
+    z_loss: float = 0.0  # coefficient of log(Z)^2 in what is minimised; not in what is reported
 
     def __post_init__(self):
         _positive(self, "loss_chunk", "loss_vocab_tile")

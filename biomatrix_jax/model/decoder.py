@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
 from biomatrix_jax.config import ComputeConfig, ModelConfig
 from biomatrix_jax.errors import BadInput
@@ -20,6 +21,7 @@ from biomatrix_jax.model.attention import Attend, Rows, reference
 from biomatrix_jax.model.cache import Cache
 from biomatrix_jax.model.parameters import parameter
 from biomatrix_jax.model.products import product
+from biomatrix_jax.model.remat import PRODUCT, rematerialised
 
 # Pins an activation to the mesh: (array, its logical axes) -> array. The model does not know what a
 # mesh is; `biomatrix_jax.sharding` makes these.
@@ -108,6 +110,7 @@ class Attention(nnx.Module):
         # `x`, which is wider, and projects the whole row on every device.
         k = constrain(k, ("batch", "length", "act_kv_heads", "head_dim"))
         v = constrain(v, ("batch", "length", "act_kv_heads", "head_dim"))
+        q, k, v = checkpoint_name((q, k, v), PRODUCT)
         q = rotate(self.q_norm(q), rotary)
         k = rotate(self.k_norm(k), rotary)
         cache = None
@@ -121,7 +124,7 @@ class Attention(nnx.Module):
             v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
         out = attend(q, k.astype(dtype), v.astype(dtype), rows)
         out = product("btnh,dnh->btd", out, self.o[...].astype(dtype))
-        return out, cache
+        return checkpoint_name(out, PRODUCT), cache
 
 
 class FeedForward(nnx.Module):
@@ -137,6 +140,7 @@ class FeedForward(nnx.Module):
     def __call__(self, x_btd: jax.Array, constrain: Constrain) -> jax.Array:
         gate = product("btd,fd->btf", x_btd, self.gate[...].astype(x_btd.dtype))
         up = product("btd,fd->btf", x_btd, self.up[...].astype(x_btd.dtype))
+        gate, up = checkpoint_name((gate, up), PRODUCT)
         hidden = constrain(jax.nn.silu(gate) * up, ("batch", "length", "act_ffn"))
         return product("btf,df->btd", hidden, self.down[...].astype(x_btd.dtype))
 
@@ -167,12 +171,6 @@ class Table(nnx.Module):
     def __init__(self, config: ModelConfig, compute: ComputeConfig, rngs: nnx.Rngs):
         shape = (config.vocab_size, config.embed_dim)
         self.table = parameter(rngs, shape, ("vocab", "embed"), compute.param_dtype)
-
-
-REMAT_POLICIES = {
-    "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-}  # "none" keeps everything
 
 
 DEFAULT_COMPUTE = ComputeConfig()
@@ -249,9 +247,7 @@ class Decoder(nnx.Module):
             x, _ = layer(x, rotary, rows, self.constrain, self.attend)
             return x, None
 
-        if self.compute.remat in REMAT_POLICIES:
-            policy = REMAT_POLICIES[self.compute.remat]
-            body = jax.checkpoint(body, policy=policy, prevent_cse=False)
+        body = rematerialised(body, self.compute.remat)
         x, _ = jax.lax.scan(body, self._embed(tokens), stacked)
         return self.final_norm(x)
 

@@ -2,8 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
-from biomatrix_jax.model.attention.contract import Rows
+from biomatrix_jax.model.attention.contract import SAVED, Rows
 from biomatrix_jax.model.products import product
 
 
@@ -40,4 +41,5 @@ def attend(q_btnh: jax.Array, k_bskh: jax.Array, v_bskh: jax.Array, rows: Rows) 
     mask_bts = attention_mask(*rows)
     logits = jnp.where(mask_bts[:, None, None], logits, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(v_bskh.dtype)
-    return product("bkgts,bskh->btkgh", weights, v_bskh).reshape(b, t, n, h)
+    out_btnh = product("bkgts,bskh->btkgh", weights, v_bskh).reshape(b, t, n, h)
+    return checkpoint_name(out_btnh, SAVED)
