@@ -7,7 +7,7 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from biomatrix_jax.quickstart.journal import cores
+from biomatrix_jax.machine import cores
 
 
 def describe(packages: tuple[str, ...], disk: Path | None = None) -> dict:

@@ -1,13 +1,14 @@
 """What the quickstart did: stages with their times, told while they run and kept for the report."""
 
 import contextlib
-import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
+
+from biomatrix_jax.machine import cores
 
 PACKAGES = ("biomatrix-jax", "jax", "flax", "optax", "orbax-checkpoint", "grain", "rdkit", "numpy")
 
@@ -55,13 +56,6 @@ class Journal:
 def versions() -> dict[str, str]:
     """Of Python and of the packages that decide the numbers."""
     return {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
-
-
-def cores() -> int:
-    """Those this process may use, where the system tells; else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def machine() -> str:

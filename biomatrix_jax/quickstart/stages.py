@@ -14,7 +14,8 @@ import numpy as np
 from biomatrix_jax import config
 from biomatrix_jax.data.manifest import Manifest
 from biomatrix_jax.files import atomic_file
-from biomatrix_jax.quickstart.journal import Journal, Stage, cores, machine, versions
+from biomatrix_jax.machine import cores
+from biomatrix_jax.quickstart.journal import Journal, Stage, machine, versions
 from biomatrix_jax.tokens import (
     Molecule3D,
     Selfies,

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from biomatrix_jax.report.curves import bucket_means, envelope, short, smooth, spread, ticks
+from biomatrix_jax.report.svg import CHARACTER, LINE, svg, text
 
-CHARACTER = 7.7  # width of one at the labels' font size, pixels; the widest fonts' average
-LINE = 15  # height of a label, pixels
 POINTS = 700  # the most buckets of a line; a screen shows no more
 
 
@@ -58,6 +57,8 @@ def line_chart(
     y_label: str,
     labelled: bool = False,
     smoothing: float = 0,
+    dotted: bool = False,
+    limit: tuple[str, float] | None = None,
 ) -> Markup:
     """Draws lines over common axes.
 
@@ -67,16 +68,19 @@ def line_chart(
       labelled: whether each line has its name at its right end.
       smoothing: draws the values faint and a strong line through them, `smooth` with a sigma of
         this part of each line's values. 0 draws the values alone.
+      dotted: whether each value is a dot on its line; for lines of few.
+      limit: a name and a value of y, which a dashed line across the chart marks.
     """
     series = [_finite(s) for s in series]
     series = [s for s in series if len(s.x)]
     if not series:
-        return _svg(width, height, y_label, [])
+        return svg(width, height, y_label, [])
     averages = [smooth(s.y, smoothing * len(s.y)) for s in series]
     right = max((len(s.name) for s in series), default=0) * CHARACTER + 18 if labelled else 14
+    heights = np.concatenate([s.y for s in series] + ([[limit[1]]] if limit else []))
     frame = _Frame(
         x=_wide(min(s.x[0] for s in series), max(s.x[-1] for s in series)),
-        y=_range(min(np.min(s.y) for s in series), max(np.max(s.y) for s in series)),
+        y=_range(np.min(heights), np.max(heights)),
         left=50,
         right=width - right,
         top=30 if y_label else 10,
@@ -88,9 +92,13 @@ def line_chart(
             parts.append(_line(frame, *envelope(s.x, s.y, POINTS), s.color, "raw"))
     for s, average in zip(series, averages, strict=True):
         parts.append(_line(frame, *bucket_means(s.x, average, POINTS), s.color, "line"))
+    if dotted:
+        parts += [dot for s in series for dot in _dots(frame, s)]
+    if limit:
+        parts += _limit(frame, *limit)
     if labelled:
         parts += _labels(frame, series, averages)
-    return _svg(width, height, f"{y_label} over {x_label}", parts)
+    return svg(width, height, f"{y_label} over {x_label}", parts)
 
 
 def _finite(s: Series) -> Series:
@@ -121,18 +129,18 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> list[Markup]:
                 frame.left, y, frame.right
             )
         )
-        parts.append(_text(frame.left - 8, y + 4, short(value), "tick", "end"))
+        parts.append(text(frame.left - 8, y + 4, short(value), "tick", "end"))
     for value in ticks(*frame.x, about=max(3, int((frame.right - frame.left) / 110))):
         x = float(frame.px(value))
         parts.append(Markup('<path class="axis" d="M{:.1f} {:.1f}v5"/>').format(x, frame.bottom))
-        parts.append(_text(x, frame.bottom + 19, short(value), "tick", "middle"))
+        parts.append(text(x, frame.bottom + 19, short(value), "tick", "middle"))
     parts.append(
         Markup('<path class="axis" d="M{:.1f} {:.1f}H{:.1f}"/>').format(
             frame.left, frame.bottom, frame.right
         )
     )
-    parts.append(_text(0, 12, y_label, "label", "start"))
-    parts.append(_text(frame.right, frame.bottom + 35, x_label, "label", "end"))
+    parts.append(text(0, 12, y_label, "label", "start"))
+    parts.append(text(frame.right, frame.bottom + 35, x_label, "label", "end"))
     return parts
 
 
@@ -140,6 +148,19 @@ def _line(frame: _Frame, x, y, color: str, kind: str) -> Markup:
     points = [f"{a:.1f} {b:.1f}" for a, b in zip(frame.px(x), frame.py(y), strict=True)]
     path = "M" + "L".join(points) + ("h.1" if len(points) == 1 else "")  # one value: a dot
     return Markup('<path class="{}" style="stroke:var(--{})" d="{}"/>').format(kind, color, path)
+
+
+def _dots(frame: _Frame, s: Series) -> list[Markup]:
+    circle = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="4" style="fill:var(--{})"/>')
+    places = zip(frame.px(s.x), frame.py(s.y), strict=True)
+    return [circle.format(x, y, s.color) for x, y in places]
+
+
+def _limit(frame: _Frame, name: str, value: float) -> list[Markup]:
+    y = float(frame.py(value))
+    path = '<path class="limit" style="stroke:var(--s0)" d="M{:.1f} {:.1f}H{:.1f}"/>'
+    line = Markup(path).format(frame.left, y, frame.right)
+    return [line, text(frame.left + 6, y - 6, name, "tick", "start")]
 
 
 def _labels(frame: _Frame, series: Sequence[Series], averages) -> list[Markup]:
@@ -159,16 +180,3 @@ def _labels(frame: _Frame, series: Sequence[Series], averages) -> list[Markup]:
             ).format(s.color, frame.right + 12, place + 4, s.name)
         )
     return parts
-
-
-def _text(x: float, y: float, text: str, kind: str, anchor: str) -> Markup:
-    return Markup('<text class="{}" text-anchor="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(
-        kind, anchor, x, y, text
-    )
-
-
-def _svg(width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
-    head = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-        width, height, escape(title)
-    )
-    return head + Markup("").join(parts) + Markup("</svg>")

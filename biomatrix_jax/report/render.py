@@ -9,6 +9,7 @@ from biomatrix_jax.files import atomic_file
 from biomatrix_jax.report.blocks import Page
 
 FOLDER = Path(__file__).parent
+STYLES = ("colors.css", "page.css", "chart.css")
 
 
 def render(page: Page) -> str:
@@ -20,7 +21,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
+    style = Markup("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES))
     return environment.get_template("page.html.jinja").render(page=page, style=style)
 
 

@@ -66,3 +66,20 @@ def test_names_stand_at_the_ends_of_their_lines_apart_and_escaped():
     assert [name for _, name in names] == ["&lt;b&gt;", "c"]
     (lower, _), (upper, _) = names
     assert float(lower) - float(upper) >= 14
+
+
+def test_each_value_can_be_a_dot_on_its_line():
+    series = Series("a", [1, 2, 4], [3.0, 1.0, 2.0], "s1")
+    [line] = points(draw(series), "line")
+    dots = re.findall(r'<circle class="dot" cx="([\d.]+)" cy="([\d.]+)"', draw(series, dotted=True))
+    assert np.allclose(np.array(dots, float), line)
+    assert "circle" not in draw(series)
+
+
+def test_a_limit_is_within_the_picture_where_no_line_reaches_it():
+    svg = draw(Series("a", [0, 10], [1, 2], "s1"), limit=("<all>", 8.0))
+    [(y, _)] = re.findall(r'class="limit"[^>]* d="M[\d.]+ ([\d.]+)H([\d.]+)"', svg)
+    [line] = points(svg, "line")
+    base = float(re.findall(r'class="axis" d="M50.0 ([\d.]+)H', svg)[0])
+    assert (base - float(y)) == pytest.approx(4 * (base - line[1, 1]), abs=0.5)
+    assert "&lt;all&gt;" in svg
