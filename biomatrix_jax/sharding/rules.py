@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -114,27 +115,36 @@ def batch_sharding(mesh: Mesh, rules: ShardingRules) -> NamedSharding:
 
 
 def own_share(batch: jax.ShapeDtypeStruct) -> tuple[int, int]:
-    """Which part of a batch's rows this process's devices hold: part `i` of `n` equal ones.
+    """Which part of a batch's rows this process loads: part `i` of `n` equal ones.
 
-    Processes whose devices split the length or the model between them hold the same rows.
+    Where a process's devices do not follow one another in the mesh (in a ring over the torus of
+    v5e:4x4 they do not), they hold rows from several places, and `place_rows` puts its part there:
+    the batch is the same, its rows in another order. Processes whose devices split the length or
+    the model between them hold the same rows, and get the same part.
 
     Args:
       batch: shape [B, T] and sharding of a batch's arrays.
 
     Raises:
-      BadInput: the devices hold rows that are no such part.
+      BadInput: two processes hold some rows in common, but not all.
     """
     rows = batch.shape[0]
-    indices = batch.sharding.addressable_devices_indices_map(batch.shape).values()
-    held = sorted({index[0].indices(rows)[:2] for index in indices})
-    start, stop = held[0][0], held[-1][1]
-    size = sum(end - begin for begin, end in held)
-    if size != stop - start or rows % size or start % size:
+    held: dict[int, set[tuple[int, int]]] = {}
+    for device, index in batch.sharding.devices_indices_map(batch.shape).items():
+        held.setdefault(device.process_index, set()).add(index[0].indices(rows)[:2])
+    parts = sorted({tuple(sorted(blocks)) for blocks in held.values()})
+    if sum(map(len, parts)) != len({block for part in parts for block in part}):
         raise BadInput(
-            f"this process's devices hold rows {held} of a batch of {rows}, which are not one run: "
-            "give the mesh's axes sizes that keep a process's devices together"
+            f"the {len(held)} processes' devices share some rows of a batch, but not all: give the "
+            "mesh's axes sizes that keep a process's devices together"
         )
-    return start // size, rows // size
+    return parts.index(tuple(sorted(held[jax.process_index()]))), len(parts)
+
+
+def place_rows(batch: jax.ShapeDtypeStruct, rows: np.ndarray) -> jax.Array:
+    """This process's rows, its `own_share` [b, T] -> the global array [B, T] that a step takes."""
+    # Of its rows in order: those of the device whose rows come first, and so on.
+    return jax.make_array_from_process_local_data(batch.sharding, rows, batch.shape)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
