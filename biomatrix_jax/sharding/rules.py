@@ -89,9 +89,18 @@ def parameter_shardings(mesh: Mesh, rules: ShardingRules, state: nnx.State) -> n
 
 
 def check_divides(
-    mesh: Mesh, rules: ShardingRules, what: str, shape: tuple[int, ...], axes: LogicalAxes
+    mesh: Mesh,
+    rules: ShardingRules,
+    what: str,
+    shape: tuple[int, ...],
+    axes: LogicalAxes,
+    way_out: str = "",
 ) -> None:
-    """Raises BadInput, naming `what`, for a dimension that its mesh axes do not divide."""
+    """Raises BadInput, naming `what`, for a dimension that its mesh axes do not divide.
+
+    Args:
+      way_out: what to do about it other than changing the mesh; "": the rules that replicate.
+    """
     spec(rules, axes, mesh)  # the rules themselves first
     for size, logical in zip(shape, axes, strict=True):
         used = {axis: mesh.shape[axis] for axis in _rule(rules, logical)}
@@ -99,14 +108,35 @@ def check_divides(
             split = " x ".join(f"{axis}={count}" for axis, count in used.items() if count > 1)
             raise BadInput(
                 f"{what}: its dimension {logical} of {size} is not a multiple of the mesh's "
-                f"{split}, over which rules.{logical} splits it: change the mesh or the rule"
+                f"{split}, over which rules.{logical} splits it: change the mesh, or "
+                f"{way_out or _replicate(rules, logical)}"
             )
 
 
-def check_batch(mesh: Mesh, rules: ShardingRules, rows: int, length: int) -> None:
-    """Raises BadInput where a batch of `rows` rows of `length` tokens does not divide the mesh."""
+def _replicate(rules: ShardingRules, logical: str) -> str:
+    """How every device gets all of an axis that parameters, activations or both have."""
+    base = logical.removeprefix("act_")
+    names = [name for name in (base, f"act_{base}") if getattr(rules, name, ())]
+    return f"set {' and '.join(f'rules.{name}=[]' for name in names)} to have it whole everywhere"
+
+
+def check_batch(mesh: Mesh, rules: ShardingRules, rows: int, length: int, parts: int = 1) -> None:
+    """Raises BadInput where a batch does not divide the mesh.
+
+    Args:
+      rows, length: of the batch, in tokens.
+      parts: into which it is divided, each computed by the whole mesh.
+    """
+    if rows % parts:
+        raise BadInput(
+            f"data.batch_rows ({rows}) is not a multiple of train.accumulate ({parts}), the parts "
+            "of a batch: change one of them"
+        )
     what = f"a batch of {rows} rows of {length} tokens (data.batch_rows, data.row_length)"
-    check_divides(mesh, rules, what, (rows, length), ("batch", "length"))
+    if parts > 1:
+        what = f"each of the train.accumulate={parts} parts of {what}"
+    shape, axes = (rows // parts, length), ("batch", "length")
+    check_divides(mesh, rules, what, shape, axes, "the batch's size")
 
 
 def batch_sharding(mesh: Mesh, rules: ShardingRules) -> NamedSharding:

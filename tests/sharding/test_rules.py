@@ -63,20 +63,54 @@ def test_parameter_shardings_keep_the_tree(mesh):
     assert pieces.layers.attention_norm.scale.get_value() == (2, 32)
 
 
-def test_a_dimension_that_does_not_divide_names_the_parameter():
+def test_a_dimension_that_does_not_divide_names_the_parameter_and_the_way_out():
     mesh = make_mesh(MeshConfig(fsdp=2, tensor=4))
-    with pytest.raises(BadInput, match=r"layers.attention.k: .*kv_heads of 2 .*tensor=4"):
+    message = (
+        r"layers.attention.k: .*kv_heads of 2 is not a multiple of the mesh's tensor=4, .*"
+        r"change the mesh, or set rules.kv_heads=\[\] and rules.act_kv_heads=\[\]"
+    )
+    with pytest.raises(BadInput, match=message) as error:
         parameter_shardings(mesh, RULES, parameters())
+    assert "\n" not in str(error.value)
     rules = dataclasses.replace(RULES, kv_heads=(), act_kv_heads=())
-    parameter_shardings(mesh, rules, parameters())  # and the way out that the message names
+    parameter_shardings(mesh, rules, parameters())  # that way out
+
+
+@pytest.mark.parametrize(
+    ("change", "sizes", "message"),
+    [
+        ({"heads": 6}, {"tensor": 4}, "attention.q: .*heads of 6 .*rules.act_heads"),
+        ({"vocab_size": 66}, {"tensor": 4}, "embedding.table: .*vocab of 66 .*rules.act_vocab"),
+        ({"ffn_dim": 50}, {"tensor": 4}, r"ffn.\w+: .*ffn of 50 .*tensor=4"),
+        ({"embed_dim": 36}, {"fsdp": 8}, r"embed of 36 .*fsdp=8.*set rules.embed=\[\] to have"),
+    ],
+)
+def test_every_dimension_of_the_model_must_divide(change, sizes, message):
+    rules = dataclasses.replace(RULES, kv_heads=())
+    mesh = make_mesh(MeshConfig(**sizes))
+    with pytest.raises(BadInput, match=message):
+        parameter_shardings(mesh, rules, parameters(dataclasses.replace(MODEL, **change)))
 
 
 def test_a_batch_must_divide_the_mesh(mesh):
     check_batch(mesh, RULES, 8, 30)
     with pytest.raises(BadInput, match=r"6 rows of 30 tokens .*dimension batch of 6 .*fsdp=4"):
         check_batch(mesh, RULES, 6, 30)
-    with pytest.raises(BadInput, match=r"dimension length of 30 .*context=4"):
+    with pytest.raises(BadInput, match=r"dimension length of 30 .*context=4.*or the batch's size"):
         check_batch(make_mesh(MeshConfig(context=4)), RULES, 8, 30)
+    both = make_mesh(MeshConfig(data=2, fsdp=4))
+    with pytest.raises(BadInput, match=r"batch of 12 .*data=2 x fsdp=4"):
+        check_batch(both, RULES, 12, 30)
+
+
+def test_every_part_of_a_batch_must_divide_the_mesh(mesh):
+    check_batch(mesh, RULES, 16, 30, parts=4)
+    with pytest.raises(
+        BadInput, match=r"accumulate=8 parts of a batch of 16 .*batch of 2 .*fsdp=4"
+    ):
+        check_batch(mesh, RULES, 16, 30, parts=8)
+    with pytest.raises(BadInput, match=r"data.batch_rows \(16\) .*train.accumulate \(3\)"):
+        check_batch(mesh, RULES, 16, 30, parts=3)
 
 
 def test_constrain_places_an_activation(mesh):
