@@ -5,105 +5,46 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.placement import Across, Placement
 from biomatrix_jax.model.products import product
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def token_loss(
     hidden_btd: jax.Array,
     head_vd: jax.Array,
     targets_bt: jax.Array,
     chunk: int,
-    *,
-    vocab_tile: int | None = None,
+    vocab_tile: int,
     placement: Placement | None = None,
-    z_loss: float = 0.0,
-) -> jax.Array:
-    """Negative log-likelihood of each target, nats.
+) -> tuple[jax.Array, jax.Array]:
+    """Negative log-likelihood of each target, and the logarithm of its normaliser, both in nats.
 
-    The logits of `chunk` tokens of each row exist at a time, in the forward and again in the
-    backward pass, which recomputes them from the saved log-sum-exp. Chunks run along T, so that a
-    batch sharded over devices stays where it is.
-
-    With `vocab_tile` the logits of a chunk exist for so many rows of the head at a time, too. Tiles
-    are the outer loop: with a `placement` each is gathered over the axes that split D, used for all
-    tokens and released, and its gradient is summed over devices once and scattered at once.
+    The logits of `chunk` tokens of each row and `vocab_tile` rows of the head exist at a time, in
+    the forward and again in the backward pass, which recomputes them from the saved log Z. Chunks
+    run along T, so that a batch sharded over devices stays where it is. Tiles are the outer loop:
+    with a `placement` each is gathered over the axes that split D, used for all tokens and
+    released, and its gradient is summed over devices once and scattered at once.
 
     Args:
       hidden_btd: [B, T, D].
       head_vd: [V, D]; matrix products run in the dtype of `hidden_btd`, accumulated in float32.
       targets_bt: int32 [B, T], each in [0, V).
       chunk: tokens of a row at a time; a T that it does not divide is padded.
-      vocab_tile: rows of the head at a time, of a device's own where V is split; None: all.
-      placement: only with `vocab_tile`; None: one device, or what the compiler makes of it.
-      z_loss: coefficient of log(Z)^2, added to each token's loss (Z: sum of exp of its logits), so
-        that a weighted mean of the result has the weighted mean of the term (PaLM, section 5).
+      vocab_tile: rows of the head at a time, of a device's own where V is split.
+      placement: None: one device, or what the compiler makes of it.
 
     Returns:
-      float32 [B, T].
+      float32 [B, T] each: log Z - the target's logit, and log Z, where Z is the sum of exp of all
+      logits (whose square PaLM, section 5, adds to the loss).
     """
-    if vocab_tile is None:
-        if placement is not None:
-            raise BadInput("token_loss: a placement is for tiles of the vocabulary: set vocab_tile")
-        return _chunked(hidden_btd, head_vd, targets_bt, chunk, z_loss)
-    return _tiled(hidden_btd, head_vd, targets_bt, chunk, vocab_tile, placement, z_loss)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _chunked(hidden_btd, head_vd, targets_bt, chunk, z_loss):
-    return _chunked_forward(hidden_btd, head_vd, targets_bt, chunk, z_loss)[0]
-
-
-def _chunked_forward(hidden_btd, head_vd, targets_bt, chunk, z_loss):
-    head = head_vd.astype(hidden_btd.dtype)
-
-    def body(_, xs):
-        hidden, targets = xs
-        logits = _logits(hidden, head)
-        log_sum = jax.nn.logsumexp(logits, axis=-1)
-        picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-        return None, (_loss(log_sum, picked, z_loss), log_sum)
-
-    _, (loss, log_sum) = jax.lax.scan(
-        body, None, (_chunks(hidden_btd, chunk), _chunks(targets_bt, chunk))
-    )
-    length = targets_bt.shape[1]
-    return _whole(loss, length), (hidden_btd, head_vd, targets_bt, _whole(log_sum, length))
-
-
-def _chunked_backward(chunk, z_loss, saved, gradient_bt):
-    hidden_btd, head_vd, targets_bt, log_sum_bt = saved
-    head = head_vd.astype(hidden_btd.dtype)
-    rows = jnp.arange(head.shape[0], dtype=jnp.int32)
-
-    def body(head_gradient, xs):
-        hidden, *of_tokens = xs
-        logits_gradient = _logits_gradient(_logits(hidden, head), rows, *of_tokens, z_loss)
-        logits_gradient = logits_gradient.astype(hidden.dtype)
-        head_gradient += product("bcv,bcd->vd", logits_gradient, hidden, dtype=jnp.float32)
-        return head_gradient, product("bcv,vd->bcd", logits_gradient, head)
-
-    arrays = (hidden_btd, targets_bt, log_sum_bt, gradient_bt)
-    head_gradient, hidden_gradient = jax.lax.scan(
-        body, jnp.zeros(head_vd.shape, jnp.float32), tuple(_chunks(a, chunk) for a in arrays)
-    )
-    hidden_gradient = _whole(hidden_gradient, targets_bt.shape[1])
-    return hidden_gradient, head_gradient.astype(head_vd.dtype), None
-
-
-_chunked.defvjp(_chunked_forward, _chunked_backward)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5, 6))
-def _tiled(hidden_btd, head_vd, targets_bt, chunk, tile, placement, z_loss):
-    return _tiled_forward(hidden_btd, head_vd, targets_bt, chunk, tile, placement, z_loss)[0]
+    return _forward(hidden_btd, head_vd, targets_bt, chunk, vocab_tile, placement)[0]
 
 
 # Both passes are mapped over devices by hand and never differentiated through: so it is said here,
 # not guessed by the compiler, that a tile's gradient stays a device's own until all its tokens are
 # in it. Left to itself the compiler sums it over devices after each chunk.
-def _tiled_forward(hidden_btd, head_vd, targets_bt, chunk, tile, placement, z_loss):
+def _forward(hidden_btd, head_vd, targets_bt, chunk, tile, placement):
     across = Across.of(placement)
 
     def local(hidden_btd, head_vd, targets_bt):
@@ -131,16 +72,16 @@ def _tiled_forward(hidden_btd, head_vd, targets_bt, chunk, tile, placement, z_lo
             total, picked = jax.lax.psum((total * jnp.exp(own - largest), picked), across.vocab)
         log_sum = largest + jnp.log(total)
         length = targets_bt.shape[1]
-        return _whole(_loss(log_sum, picked, z_loss), length), _whole(log_sum, length)
+        return _whole(log_sum - picked, length), _whole(log_sum, length)
 
     hidden, head, tokens = across.specs
     loss, log_sum = across.map(local, (hidden, head, tokens), (tokens, tokens))(
         hidden_btd, head_vd, targets_bt
     )
-    return loss, (hidden_btd, head_vd, targets_bt, log_sum)
+    return (loss, log_sum), (hidden_btd, head_vd, targets_bt, log_sum)
 
 
-def _tiled_backward(chunk, tile, placement, z_loss, saved, gradient_bt):
+def _backward(chunk, tile, placement, saved, gradients_bt):
     across = Across.of(placement)
 
     def local(hidden_btd, head_vd, *of_tokens_bt):
@@ -156,7 +97,7 @@ def _tiled_backward(chunk, tile, placement, z_loss, saved, gradient_bt):
                 hidden_gradient, tile_gradient = gradients
                 number, hidden, *of_tokens = xs
                 # A row that the tile before had already has no share in this one.
-                share = _logits_gradient(_logits(hidden, head), rows, *of_tokens, z_loss)
+                share = _logits_gradient(_logits(hidden, head), rows, *of_tokens)
                 share = jnp.where(rows >= 0, share, 0).astype(hidden.dtype)
                 tile_gradient += product("bcv,bcd->vd", share, hidden, dtype=jnp.float32)
                 more = product("bcv,vd->bcd", share, head, dtype=jnp.float32)
@@ -185,12 +126,12 @@ def _tiled_backward(chunk, tile, placement, z_loss, saved, gradient_bt):
 
     hidden, head, tokens = across.specs
     hidden_gradient, head_gradient = across.map(
-        local, (hidden, head, tokens, tokens, tokens), (hidden, head)
-    )(*saved, gradient_bt)
+        local, (hidden, head, tokens, tokens, tokens, tokens), (hidden, head)
+    )(*saved, *gradients_bt)
     return hidden_gradient, head_gradient, None
 
 
-_tiled.defvjp(_tiled_forward, _tiled_backward)
+token_loss.defvjp(_forward, _backward)
 
 
 def _tile_numbers(head_vd, tile):
@@ -218,17 +159,10 @@ def _logits(hidden_bcd, head_vd):
     return product("bcd,vd->bcv", hidden_bcd, head_vd, dtype=jnp.float32)
 
 
-def _loss(log_sum, picked, z_loss):
-    loss = log_sum - picked
-    return loss + z_loss * log_sum**2 if z_loss else loss
-
-
-def _logits_gradient(logits, rows, targets, log_sum, gradient, z_loss):
+def _logits_gradient(logits, rows, targets, log_sum, gradient, log_sum_gradient):
     softmax = jnp.exp(logits - log_sum[..., None])
     hot = rows == targets[..., None]
-    if z_loss:
-        softmax *= 1 + 2 * z_loss * log_sum[..., None]
-    return (softmax - hot) * gradient[..., None]
+    return softmax * (gradient + log_sum_gradient)[..., None] - hot * gradient[..., None]
 
 
 def _chunks(x, chunk):

@@ -23,12 +23,13 @@ from biomatrix_jax.files import sha256
 from biomatrix_jax.processes import any_process, barrier, is_first
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
-from biomatrix_jax.sharding.rules import own_share
+from biomatrix_jax.sharding.rules import own_share, place_rows
 from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.train import run
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
 from biomatrix_jax.train.metrics import FILE, Recorder, read
-from biomatrix_jax.train.step import BATCH, Metrics, Step, TrainState, make_step
+from biomatrix_jax.train.step import BATCH, Metrics, Step, make_step
+from biomatrix_jax.train.update import TrainState
 
 
 def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int:
@@ -110,7 +111,7 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
     ):
         last = False
         while not last:
-            batch = on_mesh(next(batches), step, share)
+            batch = on_mesh(next(batches), step)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, batch)
             done += 1
@@ -125,7 +126,7 @@ def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int
                 store.save(
                     done,
                     state.params,
-                    training=state.optimizer,
+                    training=state._replace(step=None, params=None),
                     data={"step": done, "manifest_sha256": data_checksum},
                 )
                 if recorder:
@@ -224,29 +225,16 @@ def check_tokens(initial: Path, vocabulary: Vocabulary) -> None:
 
 def restored(store: CheckpointStore, done: int, step: Step) -> TrainState:
     """The state after `done` updates, placed as `step` wants it whatever mesh it was saved on."""
-    return TrainState(
+    rest = store.restore_training(done, step.state._replace(step=None, params=None))
+    return rest._replace(
         step=jax.device_put(np.int32(done), step.state.step.sharding),
         params=store.restore_params(done, step.state.params),
-        optimizer=store.restore_training(done, step.state.optimizer),
     )
 
 
-def on_mesh(
-    rows: dict[str, np.ndarray], step: Step, share: tuple[int, int]
-) -> dict[str, jax.Array]:
+def on_mesh(rows: dict[str, np.ndarray], step: Step) -> dict[str, jax.Array]:
     """This process's rows of a batch, its `own_share`, -> the global arrays that the step takes."""
-
-    def place(name: str) -> jax.Array:
-        batch, local = step.batch[name], rows[name]
-        first = share[0] * len(local)
-
-        def part(index: tuple[slice, slice]) -> np.ndarray:
-            start, stop, _ = index[0].indices(batch.shape[0])
-            return local[start - first : stop - first, index[1]]
-
-        return jax.make_array_from_callback(batch.shape, batch.sharding, part)
-
-    return {name: place(name) for name in BATCH}
+    return {name: place_rows(step.batch[name], rows[name]) for name in BATCH}
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Optimizers by name, and the learning rate over a run.
 
-Every one is: clip the gradients by their global norm, scale them, add the decay of the matrices,
-take the learning rate. Only the scaling differs, and each makes updates of about the size of
-AdamW's, so that a peak learning rate and a weight decay keep their meaning:
+Every one is: clip the gradients by their global norm, scale them, add the decay of the matrices;
+`update` takes the learning rate of that. Only the scaling differs, and each makes updates of about
+the size of AdamW's, so that a peak learning rate and a weight decay keep their meaning:
 
   adamw      Adam's moments. Loshchilov and Hutter 2019, arXiv:1711.05101
   adafactor  the second moment by rows and columns of a matrix, no first moment, updates clipped to
@@ -68,13 +68,12 @@ _SHAPES = {
 }
 
 
-def make_optimizer(
-    config: OptimizerConfig, steps: int, params: nnx.State
-) -> optax.GradientTransformation:
-    """The optimizer of `config`; its state is float32 whatever the parameters are.
+def make_optimizer(config: OptimizerConfig, params: nnx.State) -> optax.GradientTransformation:
+    """Gradients -> ascents in float32, of which a descent takes the learning rate's part.
+
+    Its state is float32 whatever the parameters are.
 
     Args:
-      steps: updates of the whole run, for the schedule.
       params: the parameters or their shapes; says which are matrices. Only these decay.
     """
     adam = optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps)
@@ -91,11 +90,8 @@ def make_optimizer(
     return _in_float32(
         optax.chain(
             optax.clip_by_global_norm(config.clip_norm),
-            optax.chain(
-                scale,
-                optax.add_decayed_weights(config.weight_decay, _map(_is_matrix, params)),
-                optax.scale_by_learning_rate(learning_rate(config, steps)),
-            ),
+            scale,
+            optax.add_decayed_weights(config.weight_decay, _map(_is_matrix, params)),
         )
     )
 

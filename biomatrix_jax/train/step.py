@@ -11,7 +11,9 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
 from biomatrix_jax.config import RunConfig, ShardingRules
-from biomatrix_jax.model import Decoder, token_loss
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.model import Decoder
+from biomatrix_jax.model.placement import Placement
 from biomatrix_jax.sharding.rules import (
     batch_sharding,
     check_batch,
@@ -19,9 +21,12 @@ from biomatrix_jax.sharding.rules import (
     parameter_shardings,
     replicated,
     spec,
+    state_rules,
 )
-from biomatrix_jax.tokens.segments import MODALITIES
+from biomatrix_jax.train.objective import Batch, batch_sums, gradient
 from biomatrix_jax.train.optimizer import learning_rate, make_optimizer
+from biomatrix_jax.train.update import Choice, TrainState, descend
+from biomatrix_jax.train.update import start as start_state
 
 # What a step reads of a batch, all [B, T]. `modality` is that of the target.
 BATCH = {
@@ -32,15 +37,6 @@ BATCH = {
     "modality": jnp.int32,
     "loss_weights": jnp.float32,
 }
-Batch = dict[str, jax.Array]
-
-
-class TrainState(NamedTuple):
-    """All that changes from step to step."""
-
-    step: jax.Array  # int32 [], updates made
-    params: nnx.State
-    optimizer: optax.OptState
 
 
 class Metrics(NamedTuple):
@@ -52,6 +48,9 @@ class Metrics(NamedTuple):
     modality_targets: jax.Array  # int32, targets with a loss weight
     grad_norm: jax.Array  # before clipping
     learning_rate: jax.Array
+    skipped: jax.Array  # bool, whether the guard kept the update from the weights
+    skipped_in_a_row: jax.Array  # int32, up to this step
+    skipped_in_all: jax.Array  # int32
 
 
 @dataclass(frozen=True)
@@ -75,47 +74,92 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
     """Lays a run out on a mesh.
 
     Raises:
-      BadInput: the rules, the model or the batch do not fit the mesh.
+      BadInput: the rules, the model or the batch do not fit the mesh; `optimizer.frozen` does not
+        fit the model.
     """
     rules, rows, length = config.rules, config.data.batch_rows, config.data.row_length
-    check_batch(mesh, rules, rows, length)
+    parts = config.train.accumulate
+    if rows % parts:
+        raise BadInput(
+            f"data.batch_rows ({rows}) is not a multiple of train.accumulate ({parts}), the parts "
+            "of a batch: change one of them"
+        )
+    check_batch(mesh, rules, rows // parts, length)
+    pin = constrain(mesh, rules)
+    loss_lies = Placement(
+        *(
+            NamedSharding(mesh, spec(rules, axes, mesh))
+            for axes in (("batch", "length", "act_embed"), ("vocab", "embed"))
+        )
+    )
 
     def initial_model(seed) -> Decoder:
-        pin = constrain(mesh, rules)
         rngs = nnx.Rngs(jax.random.key(seed))
         return Decoder(config.model, config.compute, rngs=rngs, constrain=pin)
 
     graphdef, shapes = nnx.split(nnx.eval_shape(initial_model, 0), nnx.Param)
-    optimizer = make_optimizer(config.optimizer, config.train.steps, shapes)
+    choice = Choice(config.optimizer, shapes)
+    moving, _ = choice.split(shapes)
+    optimizer = make_optimizer(config.optimizer, moving)
     schedule = learning_rate(config.optimizer, config.train.steps)
+    of_state = state_rules(rules)
+    params_lie = parameter_shardings(mesh, rules, shapes)
+    moments_lie = parameter_shardings(mesh, of_state, moving)
+
+    def place(tree):
+        """What is kept of a parameter, or summed up for it, in as many pieces as its moments."""
+        return jax.lax.with_sharding_constraint(tree, moments_lie)
 
     def start(params) -> TrainState:
-        return TrainState(jnp.int32(0), params, optimizer.init(params))
+        return start_state(config.optimizer, choice, optimizer, params)
 
     def random(seed) -> TrainState:
         return start(nnx.state(initial_model(seed), nnx.Param))
 
     def train(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        def loss(params):
-            model = nnx.merge(graphdef, params)
-            return batch_loss(model, batch)
+        moving, still = choice.split(state.params)
 
-        (value, counts), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
-        # Said here, so that gradients are scattered as they are summed, not kept whole.
-        gradients = jax.lax.with_sharding_constraint(gradients, placed)
-        updates, moments = optimizer.update(gradients, state.optimizer, state.params)
-        metrics = Metrics(
-            loss=value,
-            **counts,
-            # In float32, as `make_optimizer` clips it, whatever the parameters are.
-            grad_norm=optax.global_norm(optax.tree.cast(gradients, jnp.float32)),
-            learning_rate=schedule(state.step),
+        def sums(moving, batch):
+            model = nnx.merge(graphdef, nnx.merge_state(moving, still))
+            return batch_sums(model, batch, loss_lies)
+
+        gradients, found = gradient(
+            sums,
+            moving,
+            batch,
+            parts=parts,
+            z_loss=config.compute.z_loss,
+            # Said here, so that gradients are scattered as they are summed, not kept whole.
+            place=lambda gradients: place(choice.of_rows(gradients)),
+            place_part=lambda part: {k: pin(v, ("batch", "length")) for k, v in part.items()},
         )
-        params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, moments), metrics
+        weight = jnp.sum(found.weight)
+        loss = jnp.sum(found.loss) / jnp.where(weight > 0, weight, 1)
+        # In float32, as `make_optimizer` clips it, whatever the parameters are.
+        norm = optax.global_norm(optax.tree.cast(gradients, jnp.float32))
+        take, guard = state.guard.judge(config.guard, loss, norm)
 
-    placed = parameter_shardings(mesh, rules, shapes)
-    state = _with_shardings(jax.eval_shape(start, shapes), mesh, rules)
+        rate = schedule(state.step)
+        moved = descend(config.optimizer, choice, optimizer, state, gradients, rate, place)
+        after = jax.tree.map(lambda new, old: jnp.where(take, new, old), moved, state)
+        metrics = Metrics(
+            loss=loss,
+            tokens=found.tokens,
+            modality_loss=found.loss / found.weight,
+            modality_targets=found.targets,
+            grad_norm=norm,
+            learning_rate=rate,
+            skipped=~take,
+            skipped_in_a_row=guard.in_a_row,
+            skipped_in_all=guard.skipped,
+        )
+        return after._replace(step=state.step + 1, guard=guard), metrics
+
+    def lying(x, sharding):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+    state = _with_shardings(jax.eval_shape(start, shapes), mesh, of_state)
+    state = state._replace(params=jax.tree.map(lying, shapes, params_lie))
     rows_lie = batch_sharding(mesh, rules)
     batch = {
         name: jax.ShapeDtypeStruct((rows, length), dtype, sharding=rows_lie)
@@ -134,26 +178,6 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
             out_shardings=(state_lies, replicated(mesh)),
         ),
     )
-
-
-def batch_loss(model: Decoder, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The loss of a batch as `Metrics` defines it, and the other counts that the batch decides.
-
-    Targets of weight 0 count nowhere; a batch without any has the loss 0.
-    """
-    hidden = model.hidden(batch["tokens"], batch["segment_ids"], batch["positions"])
-    loss_bt = token_loss(hidden, model.head_table, batch["targets"], model.compute.loss_chunk)
-    weights_bt = batch["loss_weights"]
-    by_modality = batch["modality"][..., None] == jnp.arange(len(MODALITIES))  # [B, T, M]
-    loss_m = jnp.sum((loss_bt * weights_bt)[..., None] * by_modality, axis=(0, 1))
-    weight_m = jnp.sum(weights_bt[..., None] * by_modality, axis=(0, 1))
-    weight = jnp.sum(weight_m)
-    loss = jnp.sum(loss_m) / jnp.where(weight > 0, weight, 1)
-    return loss, {
-        "tokens": jnp.sum(batch["segment_ids"] > 0),
-        "modality_loss": jax.lax.stop_gradient(loss_m / weight_m),
-        "modality_targets": jnp.sum((weights_bt > 0)[..., None] & by_modality, axis=(0, 1)),
-    }
 
 
 def _with_shardings(tree: Any, mesh: Mesh, rules: ShardingRules) -> Any:

@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from biomatrix_jax.config import MeshConfig, ShardingRules
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.model import token_loss
+from biomatrix_jax.model import token_loss as both
 from biomatrix_jax.model.placement import Placement
 from biomatrix_jax.sharding.mesh import make_mesh
 from biomatrix_jax.sharding.rules import spec
@@ -32,53 +32,35 @@ def arrays():
     return hidden, head, rng.integers(0, V, (B, T), dtype=np.int32), weights
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 5, 10, 64])
-def test_loss_and_gradients_are_the_textbook_ones(arrays, chunk):
-    hidden, head, targets, weights = arrays
-
-    def total(loss):
-        return lambda hidden, head: (weights * loss(hidden, head)).sum()
-
-    chunked = total(lambda x, w: token_loss(x, w, targets, chunk))
-    plain = total(lambda x, w: whole_logits_loss(x, w, targets))
-    np.testing.assert_allclose(
-        token_loss(hidden, head, targets, chunk),
-        whole_logits_loss(hidden, head, targets),
-        rtol=2e-6,
-        atol=2e-6,
-    )
-    ours = jax.grad(chunked, (0, 1))(hidden, head)
-    theirs = jax.grad(plain, (0, 1))(hidden, head)
-    for got, want in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-6)
+def token_loss(*arguments, **options):
+    return both(*arguments, **options)[0]
 
 
 def test_large_logits_neither_overflow_nor_lose_the_small_difference():
     hidden = jnp.full((1, 1, 1), 1.0)
     head = jnp.array([[2000.0], [1999.0]])
-    loss = token_loss(hidden, head, jnp.zeros((1, 1), jnp.int32), 1)
+    loss = token_loss(hidden, head, jnp.zeros((1, 1), jnp.int32), 1, 2)
     np.testing.assert_allclose(loss, np.log1p(np.exp(-1.0)), rtol=1e-4)
 
 
 def test_the_whole_logits_appear_nowhere_in_the_program(arrays):
     hidden, head, targets, _ = arrays
-    chunk = 2
+    chunk, tile = 2, 5
 
     def loss(hidden, head):
-        return token_loss(hidden, head, targets, chunk).sum()
+        return token_loss(hidden, head, targets, chunk, tile).sum()
 
     text = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(hidden, head))
-    assert f"[{B},{chunk},{V}]" in text  # one chunk's logits do, so the shapes below would show
-    assert f"[{B},{T},{V}]" not in text
-    assert f"[{T // chunk},{B},{chunk},{V}]" not in text
+    assert f"[{B},{chunk},{tile}]" in text  # a piece's logits do, so the shapes below would show
+    assert not re.search(rf"\[[\d,]*{T},{tile}\]|\[{B},[\d,]*{V}\]", text)
 
 
 def test_bfloat16_hidden_states_get_a_float32_loss(arrays):
     hidden, head, targets, _ = arrays
-    loss = token_loss(jnp.asarray(hidden, jnp.bfloat16), head, targets, 4)
+    loss = token_loss(jnp.asarray(hidden, jnp.bfloat16), head, targets, 4, 64)
     assert loss.dtype == jnp.float32
     np.testing.assert_allclose(loss, whole_logits_loss(hidden, head, targets), atol=0.1)
-    gradient = jax.grad(lambda w: token_loss(hidden, w, targets, 4).sum())(
+    gradient = jax.grad(lambda w: token_loss(hidden, w, targets, 4, 64).sum())(
         jnp.asarray(head, jnp.bfloat16)
     )
     assert gradient.dtype == jnp.bfloat16
@@ -89,7 +71,7 @@ def test_float32_products_are_asked_for_in_full_in_both_passes(arrays):
     hidden, head, targets, _ = arrays
 
     def loss(hidden, head):
-        return token_loss(hidden, head, targets, 4).sum()
+        return token_loss(hidden, head, targets, 4, 5).sum()
 
     text = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(hidden, head))
     assert text.count("dot_general") == text.count("precision=(Precision.HIGHEST") > 3
@@ -99,7 +81,7 @@ def weighted_gradients(loss, weights, hidden, head):
     return jax.grad(lambda x, w: (weights * loss(x, w)).sum(), (0, 1))(hidden, head)
 
 
-@pytest.mark.parametrize("chunk", [3, 64])
+@pytest.mark.parametrize("chunk", [1, 3, 10, 64])
 @pytest.mark.parametrize("tile", [5, 36, 64])
 def test_tiles_of_the_vocabulary_change_neither_loss_nor_gradients(arrays, chunk, tile):
     hidden, head, targets, weights = arrays
@@ -129,12 +111,12 @@ def test_the_largest_logit_may_come_in_any_tile():
         np.testing.assert_allclose(loss, want, rtol=1e-3)
 
 
-@pytest.mark.parametrize("tile", [None, 5])
-def test_z_loss_is_the_squared_logarithm_of_the_normalizer(arrays, tile):
+def test_the_normaliser_and_its_gradient_are_the_textbook_ones(arrays):
     hidden, head, targets, weights = arrays
 
     def ours(x, w):
-        return token_loss(x, w, targets, 4, vocab_tile=tile, z_loss=0.1)
+        loss, log_z = both(x, w, targets, 4, 5)
+        return loss + 0.1 * log_z**2
 
     def textbook(x, w):
         log_z = jax.nn.logsumexp(jnp.einsum("btd,vd->btv", x, w), axis=-1)
@@ -149,12 +131,12 @@ def test_z_loss_is_the_squared_logarithm_of_the_normalizer(arrays, tile):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=5e-6)
 
 
-def test_bfloat16_tiles_give_what_bfloat16_chunks_give(arrays):
+def test_bfloat16_in_tiles_is_bfloat16_in_one_piece(arrays):
     hidden, head, targets, weights = arrays
     hidden = jnp.asarray(hidden, jnp.bfloat16)
     for dtype in (jnp.bfloat16, jnp.float32):
         results = []
-        for tile in (None, 5):
+        for tile in (64, 5):
 
             def loss(x, w, tile=tile):
                 return token_loss(x, w, targets, 4, vocab_tile=tile)
@@ -175,7 +157,7 @@ MESHES = {
 }
 
 
-def on_mesh(mesh_config, dtype=np.float32, rows=8, length=32, width=64, vocab=1048, **options):
+def on_mesh(mesh_config, tile, placed=True, rows=8, length=32, width=64, vocab=1048):
     """-> the jitted (loss, gradients) of sharded arrays, and the arrays."""
     mesh, rules = make_mesh(mesh_config), ShardingRules()
     lies = {
@@ -188,11 +170,10 @@ def on_mesh(mesh_config, dtype=np.float32, rows=8, length=32, width=64, vocab=10
     head = rng.standard_normal((vocab, width), dtype=np.float32) / 4
     targets = rng.integers(0, vocab, (rows, length), dtype=np.int32)
     weights = rng.random((rows, length), dtype=np.float32)
-    if options.get("vocab_tile"):
-        options["placement"] = Placement(hidden_lies, head_lies)
+    placement = Placement(hidden_lies, head_lies) if placed else None
 
     def loss(hidden, head, targets, weights):
-        loss_bt = token_loss(hidden, head, targets, 8, **options)
+        loss_bt = token_loss(hidden, head, targets, 8, tile, placement)
         return (weights * loss_bt).sum() / weights.sum(), loss_bt
 
     function = jax.jit(
@@ -200,12 +181,12 @@ def on_mesh(mesh_config, dtype=np.float32, rows=8, length=32, width=64, vocab=10
         in_shardings=(hidden_lies, head_lies, tokens_lie, tokens_lie),
         out_shardings=((None, tokens_lie), (hidden_lies, head_lies)),
     )
-    return function, (hidden.astype(dtype), head, targets, weights)
+    return function, (hidden, head, targets, weights)
 
 
 @pytest.mark.parametrize("name", MESHES)
 def test_tiles_on_a_mesh_give_what_one_device_gives(name):
-    function, (hidden, head, targets, weights) = on_mesh(MESHES[name], vocab_tile=100)
+    function, (hidden, head, targets, weights) = on_mesh(MESHES[name], 100)
     (_, loss), gradients = function(hidden, head, targets, weights)
     np.testing.assert_allclose(loss, whole_logits_loss(hidden, head, targets), rtol=5e-6, atol=5e-6)
 
@@ -226,8 +207,8 @@ def shapes(text):
 def test_no_device_holds_the_logits_the_head_or_its_gradient_whole():
     sizes = {"rows": 8, "length": 256, "width": 128, "vocab": 8200}
     compiled = {}
-    for tile in (None, 512):
-        function, arrays = on_mesh(MESHES["fsdp"], vocab_tile=tile, **sizes)
+    for placed, tile in ((False, 8200), (True, 512)):
+        function, arrays = on_mesh(MESHES["fsdp"], tile, placed, **sizes)
         compiled[tile] = function.lower(*arrays).compile()
     plain, tiled = (shapes(program.as_text()) for program in compiled.values())
     assert (8200, 128) in plain  # so it would be seen
@@ -246,7 +227,7 @@ def test_no_device_holds_the_logits_the_head_or_its_gradient_whole():
 
 
 def test_a_tile_is_gathered_once_a_pass_and_its_gradient_summed_once():
-    function, arrays = on_mesh(MESHES["fsdp"], vocab_tile=100)
+    function, arrays = on_mesh(MESHES["fsdp"], 100)
     text = str(jax.make_jaxpr(function)(*arrays))
     assert text.count("all_gather[") == 2
     assert text.count("reduce_scatter[") == 1
@@ -258,6 +239,4 @@ def test_a_placement_that_cannot_be_is_refused():
     whole, split = NamedSharding(mesh, P()), NamedSharding(mesh, P(None, "fsdp"))
     x, w, targets = jnp.zeros((8, 2, 8)), jnp.zeros((5, 8)), jnp.zeros((8, 2), jnp.int32)
     with pytest.raises(BadInput, match=r"axes fsdp, which split no tokens: let rules\.batch"):
-        token_loss(x, w, targets, 2, vocab_tile=2, placement=Placement(whole, split))
-    with pytest.raises(BadInput, match="set vocab_tile"):
-        token_loss(x, w, targets, 2, placement=Placement(whole, split))
+        token_loss(x, w, targets, 2, 2, Placement(whole, split))

@@ -48,8 +48,8 @@ def params():
 
 @pytest.fixture(scope="module")
 def first_update(params):
-    """gradients -> (updates, optimizer state), the first of ten."""
-    optimizer = make_optimizer(CONFIG, 10, params)
+    """gradients -> (ascents, optimizer state)"""
+    optimizer = make_optimizer(CONFIG, params)
     return jax.jit(lambda gradients: optimizer.update(gradients, optimizer.init(params), params))
 
 
@@ -128,10 +128,9 @@ def test_what_is_not_a_choice(values, message):
 
 def test_only_matrices_decay(params, first_update):
     updates, _ = first_update(jax.tree.map(np.zeros_like, params))
-    rate = 0.025 * CONFIG.weight_decay
     flat = dict(nnx.to_flat_state(updates))
     for path, param in nnx.to_flat_state(params):
-        expected = 0 if path[-1] == "scale" else -rate * param.get_value()
+        expected = 0 if path[-1] == "scale" else CONFIG.weight_decay * param.get_value()
         np.testing.assert_allclose(flat[path].get_value(), expected, rtol=1e-5)
     assert {path[-1] for path in flat} > {"scale", "table", "down"}
 
@@ -149,20 +148,18 @@ def test_first_update_is_adamw_by_hand(params, first_update):
     updates, _ = first_update(gradients)
     g, p = gradients.layers.ffn.down.get_value(), params.layers.ffn.down.get_value()
     # At the first update the bias-corrected moments are g and g * g.
-    expected = -0.025 * (g / (jnp.abs(g) + CONFIG.eps) + CONFIG.weight_decay * p)
+    expected = g / (jnp.abs(g) + CONFIG.eps) + CONFIG.weight_decay * p
     np.testing.assert_allclose(updates.layers.ffn.down.get_value(), expected, rtol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
 def test_moments_are_float32_for_bfloat16_parameters(name):
     params = parameters("bfloat16")
-    optimizer = make_optimizer(dataclasses.replace(CONFIG, name=name), 10, params)
+    optimizer = make_optimizer(dataclasses.replace(CONFIG, name=name), params)
     gradients = jax.tree.map(np.ones_like, params)
-    updates, state = jax.eval_shape(optimizer.update, gradients, optimizer.init(params), params)
+    _, state = jax.eval_shape(optimizer.update, gradients, optimizer.init(params), params)
     floats = [x.dtype for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     assert set(floats) == {jnp.dtype("float32")}
-    moved = jax.eval_shape(optax.apply_updates, params, updates)
-    assert moved.layers.ffn.up.get_value().dtype == jnp.bfloat16
 
 
 WIDE = ModelConfig(  # sides of 128 and more, which Adafactor factors; heads and head_dim below it
@@ -185,17 +182,16 @@ def unstacked(params):
 
 @functools.cache
 def directly(name, of_a_layer, is_matrix):
-    """Two updates of one unstacked parameter by optax alone, with a learning rate of 0.1."""
+    """Two ascents of one unstacked parameter by optax alone."""
     decay = CONFIG.weight_decay if is_matrix else 0
     if name == "adafactor":
         scale = optax.adafactor(multiply_by_parameter_scale=False)  # a descent, without a rate
-        decayed = optax.chain(scale, optax.scale(-1), optax.add_decayed_weights(decay))
-        optimizer = optax.chain(decayed, optax.scale(-0.1))
+        optimizer = optax.chain(scale, optax.scale(-1), optax.add_decayed_weights(decay))
     elif of_a_layer and is_matrix:
-        optimizer = optax.contrib.muon(0.1, consistent_rms=0.2, weight_decay=decay)
+        optimizer = optax.contrib.muon(-1.0, consistent_rms=0.2, weight_decay=decay)
     else:
         b1, b2, eps = CONFIG.b1, CONFIG.b2, CONFIG.eps
-        optimizer = optax.adamw(0.1, b1=b1, b2=b2, eps=eps, weight_decay=decay)
+        optimizer = optax.adamw(-1.0, b1=b1, b2=b2, eps=eps, weight_decay=decay)
     return jax.jit(functools.partial(two_updates, optimizer))
 
 
@@ -207,9 +203,7 @@ def two_updates(optimizer, params, first, second):
 
 @pytest.mark.parametrize("name", ["adafactor", "muon"])
 def test_two_updates_are_those_of_optax_on_each_layers_matrix_and_the_same_on_a_mesh(name):
-    config = OptimizerConfig(
-        name=name, schedule="wsd", peak_learning_rate=0.1, warmup_steps=0, clip_norm=1e9
-    )
+    config = OptimizerConfig(name=name, clip_norm=1e9)
     params = parameters(model=WIDE)
 
     def gradient(n, p):
@@ -218,7 +212,7 @@ def test_two_updates_are_those_of_optax_on_each_layers_matrix_and_the_same_on_a_
         return jnp.sin(p * 9 + n) * p * jnp.expand_dims(growth, range(1, p.ndim))
 
     gradients = [jax.tree.map(functools.partial(gradient, n), params) for n in (0, 1)]
-    two = jax.jit(functools.partial(two_updates, make_optimizer(config, 100, params)))
+    two = jax.jit(functools.partial(two_updates, make_optimizer(config, params)))
     updates = two(params, *gradients)
     first, second, found = (dict(unstacked(tree)) for tree in (*gradients, updates))
     for (path, layer), value in unstacked(params):
@@ -236,7 +230,7 @@ def test_two_updates_are_those_of_optax_on_each_layers_matrix_and_the_same_on_a_
 
 def test_adafactor_keeps_rows_and_columns_alone():
     params = parameters(model=WIDE)
-    optimizer = make_optimizer(OptimizerConfig(name="adafactor"), 10, params)
+    optimizer = make_optimizer(OptimizerConfig(name="adafactor"), params)
     state = jax.eval_shape(optimizer.init, params)
     assert sum(x.size for x in jax.tree.leaves(state)) < 0.04 * sum(
         x.size for x in jax.tree.leaves(params)

@@ -6,14 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
 from biomatrix_jax.config import MeshConfig
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.model import Decoder
 from biomatrix_jax.sharding import make_mesh
-from biomatrix_jax.tokens.segments import MODALITIES
-from biomatrix_jax.train.step import batch_loss, make_step
+from biomatrix_jax.train.step import make_step
+
+from .comparing import QUICK, compare
 
 MESHES = [
     {"fsdp": 8},
@@ -27,7 +26,6 @@ MORE_MESHES = [
     {"data": 2, "fsdp": 2, "context": 2},
     {"fsdp": 2, "context": 2, "tensor": 2},
 ]
-QUICK = {"xla_backend_optimization_level": 0}  # what is computed is the same, to rounding
 
 
 def small_step(config, **sizes):
@@ -94,56 +92,6 @@ def test_every_mesh_gives_the_losses_and_gradients_of_one_device(
         for name, value in here._asdict().items():
             np.testing.assert_allclose(value, getattr(there, name), 2e-5, err_msg=name)
     compare(gradients, gradients_alone, rtol=1e-4, of_largest=1e-5)
-
-
-def compare(found, expected, rtol, of_largest):
-    """Leaf by leaf: relative to each value, and absolute as a part of the leaf's largest."""
-    for (path, e), f in zip(
-        jax.tree.leaves_with_path(expected), jax.tree.leaves(found), strict=True
-    ):
-        largest = np.abs(e).max()
-        assert largest > 0, path
-        np.testing.assert_allclose(f, e, rtol, of_largest * largest, err_msg=str(path))
-
-
-@pytest.fixture(scope="module")
-def losses(config, start, batch):
-    """Of one model and batch: ((loss, counts), gradient) as we compute it, and with full logits."""
-    shapes = nnx.eval_shape(lambda: Decoder(config.model, config.compute, rngs=nnx.Rngs(0)))
-    graphdef, _ = nnx.split(shapes, nnx.Param)
-    params = jax.tree.map(jnp.asarray, start.params)
-
-    def ours(params, batch):
-        return batch_loss(nnx.merge(graphdef, params), batch)
-
-    def plain(params, batch):
-        model = nnx.merge(graphdef, params)
-        logits = model(batch["tokens"], batch["segment_ids"], batch["positions"])
-        surprise = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])
-        return jnp.average(surprise, weights=batch["loss_weights"]), surprise
-
-    def of(function):
-        arrays = {name: jnp.asarray(array) for name, array in batch.items()}
-        function = jax.jit(jax.value_and_grad(function, has_aux=True))
-        return function.lower(params, arrays).compile(QUICK)(params, arrays)
-
-    return of(ours), of(plain)
-
-
-def test_loss_is_the_plain_cross_entropy_over_full_logits(losses, batch):
-    ((loss, counts), _), ((expected, surprise), _) = losses
-    np.testing.assert_allclose(loss, expected, rtol=1e-6)
-    for index, name in enumerate(MODALITIES):
-        there = (batch["modality"] == index) & (batch["loss_weights"] > 0)
-        assert counts["modality_targets"][index] == there.sum()
-        mean = np.asarray(surprise)[there].mean() if there.any() else np.nan
-        np.testing.assert_allclose(counts["modality_loss"][index], mean, 1e-6, err_msg=name)
-    assert counts["tokens"] == (batch["segment_ids"] > 0).sum() < batch["tokens"].size
-
-
-def test_gradient_is_that_of_the_plain_cross_entropy(losses):
-    (_, found), (_, expected) = losses
-    compare(found, expected, rtol=1e-4, of_largest=1e-6)
 
 
 def test_a_batch_without_targets_moves_nothing_to_nan(one_device, start, batch):
