@@ -79,7 +79,7 @@ def test_a_dimension_that_does_not_divide_names_the_parameter_and_the_way_out():
 @pytest.mark.parametrize(
     ("change", "sizes", "message"),
     [
-        ({"heads": 6}, {"tensor": 4}, "attention.q: .*heads of 6 .*rules.act_heads"),
+        ({"heads": 6}, {"tensor": 4}, r"attention.\w: .*heads of 6 .*rules.act_heads"),
         ({"vocab_size": 66}, {"tensor": 4}, "embedding.table: .*vocab of 66 .*rules.act_vocab"),
         ({"ffn_dim": 50}, {"tensor": 4}, r"ffn.\w+: .*ffn of 50 .*tensor=4"),
         ({"embed_dim": 36}, {"fsdp": 8}, r"embed of 36 .*fsdp=8.*set rules.embed=\[\] to have"),
