@@ -15,7 +15,7 @@ from biomatrix_jax.files import atomic_file, read_json
 # What compiles the step, and what it is made of.
 PACKAGES = ("jax", "jaxlib", "libtpu", "flax", "optax", "numpy")
 GPU_PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin")
-SOURCES = ("config.py", "model", "sharding", "train", "plan", "tokens/segments.py")
+SOURCES = ("config.py", "chips.py", "model", "sharding", "train", "plan", "tokens/segments.py")
 OTHERWISE = "plan/sweep"  # how points are chosen and shown, not what a plan says
 VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "JAX_DEFAULT_MATMUL_PRECISION")
 

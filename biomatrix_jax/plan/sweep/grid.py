@@ -40,8 +40,8 @@ class Point:
 def split(overrides: Sequence[str]) -> tuple[list[str], list[Axis]]:
     """Overrides that hold for every point, and the axes among them, in order.
 
-    An axis is an override whose value is a list where the field takes none, a list of lists where it
-    does: `compute.remat=[full, minimal]`, `mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}]`. What is no
+    An axis is an override whose value is a list where the field takes none, a list of lists where
+    it does: `compute.remat=[full, minimal]`, `mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}]`. What is no
     override of a known key stays as it is, for `config.load` to refuse.
 
     Raises:
