@@ -1,29 +1,21 @@
 """Telling by name what is missing, cut short or another file than was saved, or not written."""
 
 import contextlib
+import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
+from biomatrix_jax.checkpoint.places import INVENTORY
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import inside, sha256
+from biomatrix_jax.files import atomic_file, read_json
 
 
-def check_carried(head: dict, directory: Path) -> None:
-    """Raises BadInput where a file that the checkpoint carries is not what `head` (its model.json)
-    says."""
-    digests = head.get("carried")
-    if not isinstance(digests, dict):
-        raise BadInput(f"{directory / 'model.json'}: carried must list files, not {digests!r}")
-    for name, digest in digests.items():
-        path = inside(directory / "hf", name)
-        if path is None:
-            raise BadInput(f"{directory / 'hf' / name} is missing: copy the checkpoint whole")
-        if sha256(path) != digest:
-            raise BadInput(f"{path} is not the file that the checkpoint was made with: restore it")
+class Damaged(BadInput):
+    """A file of a saved step is missing or not what was written; another step may be whole."""
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -31,12 +23,25 @@ def sizes(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
-def compare(folder: Path, item: str, inventory: Iterable[tuple[str, int]]) -> None:
+def write_inventory(folder: Path) -> None:
+    with atomic_file(folder / INVENTORY, "w") as file:
+        file.write(json.dumps(sizes(folder), indent=1) + "\n")
+
+
+def check_inventory(folder: Path, item: str | None = None) -> None:
+    """Raises Damaged where a file of a step, or of one item of it, is not as long as it was."""
+    path = folder / INVENTORY
+    if not path.exists():  # object stores have no rename to write it before
+        return
+    try:
+        inventory = read_json(path)
+    except BadInput as error:
+        raise Damaged(f"{error}: damaged") from None
     found = sizes(folder)
-    for name, size in inventory:
-        if name.startswith(f"{item}/") and found.get(name) != size:
+    for name, size in inventory.items():
+        if (item is None or name.startswith(f"{item}/")) and found.get(name) != size:
             there = f"{found[name]} bytes" if name in found else "missing"
-            raise BadInput(f"{folder / name}: {there}, written with {size} bytes: damaged")
+            raise Damaged(f"{folder / name}: {there}, written with {size} bytes: damaged")
 
 
 @contextlib.contextmanager
@@ -51,7 +56,7 @@ def explained(path: Path) -> Iterator[None]:
         named = re.search(r'local file "([^"]+)"', text)
         cause = text.partition(" [tensorstore_spec")[0][:300]
         where = named.group(1) if named else path
-        raise BadInput(f"{where}: damaged checkpoint ({cause})") from None
+        raise Damaged(f"{where}: damaged checkpoint ({cause})") from None
 
 
 @contextlib.contextmanager

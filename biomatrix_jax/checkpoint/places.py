@@ -9,7 +9,8 @@ import orbax.checkpoint as ocp
 from biomatrix_jax.errors import BadInput
 
 INVENTORY = "inventory.json"
-PARTS = ("params", "training", "data", INVENTORY, "_CHECKPOINT_METADATA")  # of a saved step
+ITEMS = ("params", "average", "training")  # trees of arrays that a step may hold
+PARTS = (*ITEMS, "data", INVENTORY, "_CHECKPOINT_METADATA")
 
 
 def check_place(directory: str | os.PathLike) -> None:

@@ -1,8 +1,6 @@
 """`CheckpointStore`: saving and restoring the steps of one checkpoint directory."""
 
-import dataclasses
 import functools
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from biomatrix_jax.checkpoint import head
 from biomatrix_jax.checkpoint.arrays import (
     Pieces,
     Reader,
@@ -18,22 +17,24 @@ from biomatrix_jax.checkpoint.arrays import (
     pieces_handler,
     save_args,
 )
-from biomatrix_jax.checkpoint.damage import check_carried, compare, explained, sizes, written
+from biomatrix_jax.checkpoint.damage import (
+    Damaged,
+    check_inventory,
+    explained,
+    write_inventory,
+    written,
+)
 from biomatrix_jax.checkpoint.places import (
-    INVENTORY,
+    ITEMS,
     absolute,
     check_place,
     complete_steps,
     folders_called_steps,
 )
-from biomatrix_jax.config import ModelConfig, from_dict
+from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, check_absent, read_json, sha256
+from biomatrix_jax.files import atomic_directory, check_absent
 from biomatrix_jax.processes import barrier, is_first
-from biomatrix_jax.tokens.tokenizer_files import TOKENIZER_FILES, copy_files
-
-FORMAT = 1
-CARRIED_FILES = ("config.json", *TOKENIZER_FILES)
 
 
 class CheckpointStore:
@@ -43,14 +44,23 @@ class CheckpointStore:
       directory: where it is.
       model: the architecture of every step in it.
       made: how it was made, as plain data.
-      keep: steps that `save` leaves, newest first; None keeps all.
+      keep: how many steps `save` leaves, the newest; None keeps all.
+      keep_every: those at its multiples stay besides; 0: none.
     """
 
-    def __init__(self, directory: Path, model: ModelConfig, made: dict, keep: int | None):
+    def __init__(
+        self,
+        directory: Path,
+        model: ModelConfig,
+        made: dict,
+        keep: int | None = None,
+        keep_every: int = 0,
+    ):
         self.directory = directory
         self.model = model
         self.made = made
         self.keep = keep
+        self.keep_every = keep_every
         self._saving: int | None = None
 
     @classmethod
@@ -62,6 +72,7 @@ class CheckpointStore:
         carried: str | os.PathLike | None = None,
         made: Mapping[str, Any] = {},
         keep: int | None = None,
+        keep_every: int = 0,
     ) -> "CheckpointStore":
         """Makes an empty store.
 
@@ -79,21 +90,14 @@ class CheckpointStore:
         barrier("checkpoint absent")
         if is_first():
             with atomic_directory(directory) as temporary:
-                files = temporary / "hf"
-                files.mkdir()
-                names = copy_files(carried, files, CARRIED_FILES) if carried is not None else []
-                head = {
-                    "format": FORMAT,
-                    "model": dataclasses.asdict(config),
-                    "made": dict(made),
-                    "carried": {name: sha256(files / name) for name in names},
-                }
-                (temporary / "model.json").write_text(json.dumps(head, indent=1) + "\n")
+                head.write(temporary, config, carried, made)
         barrier("checkpoint created")
-        return cls(directory, config, dict(made), keep)
+        return cls(directory, config, dict(made), keep, keep_every)
 
     @classmethod
-    def open(cls, directory: str | os.PathLike, *, keep: int | None = None) -> "CheckpointStore":
+    def open(
+        cls, directory: str | os.PathLike, *, keep: int | None = None, keep_every: int = 0
+    ) -> "CheckpointStore":
         """Opens an existing store.
 
         Raises:
@@ -101,22 +105,11 @@ class CheckpointStore:
             missing or another.
         """
         directory = absolute(directory)
-        path = directory / "model.json"
-        if not path.is_file():
-            raise BadInput(f"{directory} is not a checkpoint: no model.json in it")
-        head = read_json(path)
-        if head.get("format") != FORMAT:
-            raise BadInput(f"{path}: format {head.get('format')!r}, this version reads {FORMAT}")
-        config = _read_config(head, path)
-        made = head.get("made")
-        if not isinstance(made, dict):
-            raise BadInput(f"{path}: made must say how the checkpoint was made, not {made!r}")
-        check_carried(head, directory)
-        return cls(directory, config, made, keep)
+        return cls(directory, *head.read(directory), keep, keep_every)
 
     @property
     def carried(self) -> Path:
-        return self.directory / "hf"
+        return self.directory / head.CARRIED
 
     def steps(self) -> list[int]:
         """The complete steps, ascending."""
@@ -125,15 +118,23 @@ class CheckpointStore:
     def latest(self) -> int | None:
         return max(self.steps(), default=None)
 
-    def save(self, step: int, params, *, training=None, data: dict | None = None) -> None:
+    def newest_whole(self, below: int) -> int | None:
+        """The newest step before `below` of which no file is missing or cut short."""
+        for step in reversed(self.steps()):
+            if step < below and self._is_whole(step):
+                return step
+        return None
+
+    def save(self, step: int, params, *, data: dict | None = None, **items) -> None:
         """Saves asynchronously: returns as soon as the arrays may be changed.
 
         Every process calls it. An earlier save still in progress is waited for.
 
         Args:
           params: the parameters, `nnx.split(model, nnx.Param)[1]` or any tree of arrays.
-          training: a tree of arrays, such as the optimizer state.
           data: plain data, such as the position in the data.
+          items: trees of arrays by name: `average`, of parameters; `training`, what else a run
+            needs to go on, such as the optimizer's state. None is as if it were not given.
 
         Raises:
           BadInput: `step` is there already; a folder that is no step is called like one.
@@ -141,15 +142,15 @@ class CheckpointStore:
         self.wait()
         self._check_free(step)
         self._saving = step
-        flat = flatten(params)
-        items = {"params": ocp.args.PyTreeSave(flat, save_args(flat))}
-        if training is not None:
-            flat = flatten(training)
-            items["training"] = ocp.args.PyTreeSave(flat, save_args(flat))
+        saved = {}
+        for name, tree in {"params": params, **items}.items():
+            if tree is not None:
+                flat = flatten(tree)
+                saved[name] = ocp.args.PyTreeSave(flat, save_args(flat))
         if data is not None:
-            items["data"] = ocp.args.JsonSave(data)
+            saved["data"] = ocp.args.JsonSave(data)
         with written(self.directory):
-            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+            self._manager.save(step, args=ocp.args.Composite(**saved), force=True)
 
     def save_pieces(self, step: int, params: Mapping[str, Pieces]) -> None:
         """Saves parameters that are made piece by piece; returns when they are on disk.
@@ -199,12 +200,15 @@ class CheckpointStore:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def abstract_params(self, step: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes and dtypes as stored, by parameter path ("layers.attention.q")."""
-        return self._metadata(step, "params")
+    def shapes(self, step: int, item: str = "params") -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes as stored, by path in the item ("layers.attention.q")."""
+        path = self._item(step, item)
+        with explained(path):
+            stored = ocp.PyTreeCheckpointHandler().metadata(path).tree
+            return {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in stored.items()}
 
-    def restore_params(self, step: int, abstract):
-        """Reads parameters.
+    def restore(self, step: int, abstract, item: str = "params"):
+        """Reads a tree of arrays.
 
         Args:
           abstract: a tree of `jax.ShapeDtypeStruct` (or arrays) in the structure wanted back; each
@@ -212,18 +216,34 @@ class CheckpointStore:
             it is cast to.
 
         Raises:
-          BadInput: no such step, damaged files, or names or shapes other than stored.
+          BadInput: no such step, it was saved without such an item, names or shapes other than
+            stored; `Damaged` where files are.
         """
-        return self._restore(step, "params", abstract)
+        wanted = flatten(abstract)
+        _check_fit(self.directory / str(step) / item, self.shapes(step, item), wanted)
+        first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        args = {
+            name: ocp.ArrayRestoreArgs(
+                sharding=getattr(leaf, "sharding", None) or first, dtype=leaf.dtype
+            )
+            for name, leaf in wanted.items()
+        }
+        restored = self._read(step, item, wanted, args)
+        return jax.tree.unflatten(jax.tree.structure(abstract), [restored[k] for k in wanted])
 
-    def reader(self, step: int) -> Reader:
-        """Reads parameters as host arrays, whole or in part, in the dtypes stored."""
-        names = self.abstract_params(step)
-        return Reader(self._item(step, "params"), names)
+    def reader(self, step: int, item: str = "params") -> Reader:
+        """Reads an item's arrays as host arrays, whole or in part, in the dtypes stored."""
+        names = self.shapes(step, item)
+        return Reader(self._item(step, item), names)
+
+    def abstract_params(self, step: int) -> dict[str, jax.ShapeDtypeStruct]:
+        return self.shapes(step)
+
+    def restore_params(self, step: int, abstract):
+        return self.restore(step, abstract)
 
     def restore_training(self, step: int, abstract):
-        """As `restore_params`, for what was saved as `training`."""
-        return self._restore(step, "training", abstract)
+        return self.restore(step, abstract, "training")
 
     def restore_data(self, step: int) -> dict:
         """What was saved as `data`."""
@@ -236,8 +256,11 @@ class CheckpointStore:
         return self._make_manager(ocp.PyTreeCheckpointHandler())
 
     def _make_manager(self, params_handler: ocp.PyTreeCheckpointHandler) -> ocp.CheckpointManager:
+        policies = [ocp.checkpoint_managers.LatestN(self.keep)]
+        if self.keep_every:
+            policies.append(ocp.checkpoint_managers.EveryNSteps(self.keep_every))
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=ocp.checkpoint_managers.LatestN(self.keep),
+            preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies),
             create=False,
             cleanup_tmp_directories=True,  # what an interrupted run left half-written
             save_root_metadata=False,
@@ -247,48 +270,31 @@ class CheckpointStore:
                 create_directories_asynchronously=False,
             ),
         )
-        handlers = {
-            "params": params_handler,
-            "training": ocp.PyTreeCheckpointHandler(),
-            "data": ocp.JsonCheckpointHandler(),
-        }
+        handlers = {item: ocp.PyTreeCheckpointHandler() for item in ITEMS}
+        handlers |= {"params": params_handler, "data": ocp.JsonCheckpointHandler()}
         return ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
 
     def _take_inventory(self) -> None:
         """Called by Orbax in process 0 when all items are written, just before the rename."""
         for folder in self.directory.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
-            (folder / INVENTORY).write_text(json.dumps(sizes(folder), indent=1) + "\n")
+            write_inventory(folder)
+
+    def _is_whole(self, step: int) -> bool:
+        try:
+            check_inventory(self.directory / str(step))
+        except Damaged:
+            return False
+        return True
 
     def _item(self, step: int, name: str) -> Path:
         """The folder of one item, after comparing its files with the inventory."""
         if step not in self.steps():
             raise BadInput(f"{self.directory} holds no step {step}; it holds {self.steps()}")
         folder = self.directory / str(step)
-        inventory = folder / INVENTORY
-        if inventory.exists():  # object stores have no rename to write it before
-            compare(folder, name, read_json(inventory).items())
+        check_inventory(folder, name)
         if not (folder / name).is_dir():
             raise BadInput(f"{folder} holds no {name}: it was saved without")
         return folder / name
-
-    def _metadata(self, step: int, item: str) -> dict[str, jax.ShapeDtypeStruct]:
-        path = self._item(step, item)
-        with explained(path):
-            stored = ocp.PyTreeCheckpointHandler().metadata(path).tree
-            return {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in stored.items()}
-
-    def _restore(self, step: int, item: str, abstract):
-        wanted = flatten(abstract)
-        _check_fit(self.directory / str(step) / item, self._metadata(step, item), wanted)
-        first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        args = {
-            name: ocp.ArrayRestoreArgs(
-                sharding=getattr(leaf, "sharding", None) or first, dtype=leaf.dtype
-            )
-            for name, leaf in wanted.items()
-        }
-        restored = self._read(step, item, wanted, args)
-        return jax.tree.unflatten(jax.tree.structure(abstract), [restored[k] for k in wanted])
 
     def _read(self, step: int, item: str, wanted: dict, restore_args: dict) -> dict:
         path = self._item(step, item)
@@ -308,17 +314,6 @@ def flatten(tree) -> dict[str, Any]:
             raise ValueError(f"two leaves of one name: {name}")
         leaves[name] = leaf
     return leaves
-
-
-def _read_config(head: dict, path: Path) -> ModelConfig:
-    tree = head.get("model")
-    if not isinstance(tree, dict):
-        raise BadInput(f"{path}: model must be a configuration, not {tree!r}")
-    config = from_dict(ModelConfig, tree, str(path))
-    # `create` writes all of it: a default in its place would be another function or files lost.
-    if missing := dataclasses.asdict(config).keys() - tree.keys():
-        raise BadInput(f"{path}: model lacks {', '.join(sorted(missing))}")
-    return config
 
 
 def _check_fit(where: Path, stored: Mapping, wanted: Mapping) -> None:
