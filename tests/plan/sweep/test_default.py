@@ -5,7 +5,6 @@ import pytest
 from biomatrix_jax.config import DataConfig, ModelConfig, RunConfig
 from biomatrix_jax.plan.sweep.default import default_axes
 
-
 PUBLISHED = RunConfig()
 
 
