@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 
+from biomatrix_jax import provenance
 from biomatrix_jax.machine import cores
 
 PACKAGES = ("biomatrix-jax", "jax", "flax", "optax", "orbax-checkpoint", "grain", "rdkit", "numpy")
@@ -55,7 +55,7 @@ class Journal:
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that decide the numbers."""
-    return {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
+    return provenance.versions(PACKAGES)
 
 
 def machine() -> str:
