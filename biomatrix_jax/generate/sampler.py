@@ -17,6 +17,7 @@ from flax import nnx
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.generate.choose import choose
 from biomatrix_jax.model import Cache, Decoder
+from biomatrix_jax.model.decoder import Constrain
 
 NOTHING = -1  # in a row of new tokens, after its end
 
@@ -137,10 +138,11 @@ def _decode(
 ):
     """Prefill, then one token a turn until every row ended. -> (new [B, M], finite [])."""
     model = nnx.merge(graphdef, state)
+    model.constrain = _together(model.constrain)
     b, t = prompts_bt.shape
     positions_bt = jnp.broadcast_to(jnp.arange(t, dtype=jnp.int32), (b, t))
     present_bt = (positions_bt < lengths_b[:, None]).astype(jnp.int32)
-    cache = Cache.empty(model.config, b, slots, model.compute.dtype)
+    cache = Cache.empty(model.config, b, slots, model.compute.dtype).pin(model.constrain)
     hidden_btd, cache = model.extend(prompts_bt, present_bt, positions_bt, cache)
     last_bd = jnp.take_along_axis(hidden_btd, lengths_b[:, None, None] - 1, axis=1)[:, 0]
 
@@ -166,7 +168,7 @@ def _decode(
             (lengths_b + loop.count - 1)[:, None],
             loop.cache,
         )
-        return append(hidden_btd[:, 0], loop._replace(cache=cache))
+        return append(hidden_btd[:, 0], loop._replace(cache=cache.pin(model.constrain)))
 
     start = _Loop(
         count=jnp.int32(0),
@@ -178,6 +180,15 @@ def _decode(
     )
     end = jax.lax.while_loop(unfinished, turn, append(last_bd, start))
     return end.new, end.finite
+
+
+def _together(constrain: Constrain) -> Constrain:
+    """Leaves a row's tokens on one device: those of a turn are one, which nothing divides."""
+
+    def pin(x: jax.Array, axes: tuple[str, ...]) -> jax.Array:
+        return constrain(x, tuple("kv_length" if axis == "length" else axis for axis in axes))
+
+    return pin
 
 
 def _row_keys(seed: int, rows: np.ndarray) -> jax.Array:

@@ -1,5 +1,6 @@
 """Keys and values already computed, for generation one token at a time."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -26,6 +27,17 @@ class Cache(NamedTuple):
         shape = (config.layers, batch, slots, config.kv_heads, config.head_dim)
         marks = jnp.zeros((batch, slots), jnp.int32)
         return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), marks, marks, jnp.int32(0))
+
+    def pin(self, constrain: Callable[[jax.Array, tuple[str, ...]], jax.Array]) -> "Cache":
+        """Pinned to a mesh: rows and heads split as the rules say, slots together."""
+        axes = ("layers", "batch", "kv_length", "act_kv_heads", "head_dim")
+        marks = ("batch", "kv_length")
+        return self._replace(
+            k=constrain(self.k, axes),
+            v=constrain(self.v, axes),
+            segments=constrain(self.segments, marks),
+            positions=constrain(self.positions, marks),
+        )
 
     def write(self, layer: jax.Array, k_btkh: jax.Array, v_btkh: jax.Array) -> "Cache":
         """With the keys and values of the next T tokens in one layer's free slots.

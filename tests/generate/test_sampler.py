@@ -1,6 +1,7 @@
 """The decoding loop against a loop without a cache, on small random models in float32."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +9,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import biomatrix_jax as bm
 from biomatrix_jax.config import ComputeConfig, MeshConfig, ModelConfig, ShardingRules
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.generate import sampler
 from biomatrix_jax.generate.sampler import sample
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.sharding.mesh import make_mesh
-from biomatrix_jax.sharding.rules import constrain, parameter_shardings
+from tests.convert import hf
+from tests.model import cases
 
 CONFIG = ModelConfig(
     vocab_size=67,
@@ -136,20 +139,66 @@ def test_other_settings_and_lengths_compile_nothing_new(model):
     assert sampler._decode._cache_size() == compiled + 1  # the third prompt is longer: one more
 
 
-def test_a_model_on_a_mesh_gives_the_same():
+@pytest.fixture(scope="module")
+def hf_directory(tmp_path_factory):
     config = dataclasses.replace(CONFIG, vocab_size=68)
-    rules = ShardingRules()
-    mesh = make_mesh(MeshConfig(fsdp=4, tensor=2))
-    whole = Decoder(config, COMPUTE, rngs=nnx.Rngs(1))
-    state = nnx.state(whole, nnx.Param)
-    placed = jax.device_put(state, parameter_shardings(mesh, rules, state))
-    sharded = Decoder(config, COMPUTE, rngs=nnx.Rngs(0), constrain=constrain(mesh, rules))
-    nnx.update(sharded, placed)
-    assert len(sharded.layers.ffn.gate[...].sharding.device_set) == 8
-    for temperature in (0.0, 1.0):
-        settings = {"stop": NO_STOP, "max_new_tokens": 6, "temperature": temperature}
-        expected = tokens(sample(whole, PROMPTS, **settings))
-        assert tokens(sample(sharded, PROMPTS, **settings)) == expected
+    path = tmp_path_factory.mktemp("model") / "hf"
+    weights = cases.hf_weights(config)
+    hf.write(path, config, {name: 4 * w for name, w in weights.items()}, dtype="float32")
+    return path
+
+
+SETTINGS = [{"stop": NO_STOP, "max_new_tokens": 6, "temperature": t} for t in (0.0, 1.0)]
+
+
+@pytest.fixture(scope="module")
+def on_one_device(hf_directory):
+    model = bm.load(hf_directory)
+    return [tokens(sample(model, PROMPTS, **settings)) for settings in SETTINGS]
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """The one program that sampling compiles, once it has run."""
+    programs = []
+
+    def decode(graphdef, *args, **static):
+        if not programs:
+            programs.append(jitted.lower(graphdef, *args, **static).compile())
+        return programs[0](*args)
+
+    jitted = sampler._decode
+    monkeypatch.setattr(sampler, "_decode", decode)
+    return programs
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rules", "shard"),
+    [
+        # Of [2 layers, 8 rows, slots, 2 heads, 8]; padding fills a batch up to the 8 devices.
+        ({"fsdp": 4, "tensor": 2}, {}, (2, 2, 96, 1, 8)),
+        pytest.param(
+            {"slice": 2, "fsdp": 2, "context": 2}, {}, (2, 2, 96, 2, 8), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"data": 2, "fsdp": 1, "tensor": 4},
+            {"kv_heads": (), "act_kv_heads": ()},
+            (2, 4, 96, 2, 8),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=str,
+)
+def test_a_model_on_a_mesh_gives_the_same_from_a_cache_in_pieces(
+    hf_directory, on_one_device, program, sizes, rules, shard
+):
+    mesh = make_mesh(MeshConfig(**sizes))
+    model = bm.load(hf_directory, mesh=mesh, rules=ShardingRules(**rules))
+    assert len(model.layers.ffn.gate[...].sharding.device_set) == 8
+    assert [tokens(sample(model, PROMPTS, **s)) for s in SETTINGS] == on_one_device
+    # By the compiler's own account, a device has nothing of the cache but its piece.
+    caches = set(re.findall(r"f32\[(2,\d+,96,\d+,8)\]", program[0].as_text()))
+    assert caches == {",".join(map(str, shard))}
 
 
 def test_progress_counts_prompts_not_padding(model):
