@@ -1,7 +1,9 @@
 """What the processes of one JAX program do together."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from biomatrix_jax.errors import BadInput
 
@@ -48,6 +50,37 @@ def any_process(flag: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.process_allgather(np.array(flag)).any())
+
+
+class Vote:
+    """Whether any process wants something, asked by all after every step without waiting.
+
+    The answer to a question is given at the next one. It is summed up on the devices, in order
+    after the step that was started before, so that it is there as soon as that step's metrics.
+    """
+
+    def __init__(self):
+        self._count = jax.process_count()
+        self._asked: jax.Array | None = None
+        if self._count > 1:
+            # One device of each process: its own voice.
+            first = {device.process_index: device for device in reversed(jax.devices())}
+            mesh = Mesh([first[process] for process in sorted(first)], ("process",))
+            self._voices = NamedSharding(mesh, PartitionSpec("process"))
+            whole = NamedSharding(mesh, PartitionSpec())
+            self._any = jax.jit(jnp.any, out_shardings=whole)
+
+    def __call__(self, flag: bool) -> bool:
+        """Whether `flag` was true in any process at the last call; with one process, whether it is
+        true now. All get the same answer, and must all call."""
+        if self._count == 1:
+            return flag
+        before = self._asked
+        voice = np.array([flag])
+        self._asked = self._any(
+            jax.make_array_from_process_local_data(self._voices, voice, (self._count,))
+        )
+        return before is not None and bool(before)
 
 
 def barrier(name: str) -> None:

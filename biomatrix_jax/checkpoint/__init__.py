@@ -13,6 +13,7 @@ items directly and never write; only saving makes a manager.
 
 from biomatrix_jax.checkpoint.arrays import Pieces as Pieces
 from biomatrix_jax.checkpoint.damage import Damaged as Damaged
+from biomatrix_jax.checkpoint.damage import newest_whole as newest_whole
 from biomatrix_jax.checkpoint.head import CARRIED_FILES as CARRIED_FILES
 from biomatrix_jax.checkpoint.places import check_place as check_place
 from biomatrix_jax.checkpoint.places import complete_steps as complete_steps

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from biomatrix_jax.checkpoint.places import INVENTORY
+from biomatrix_jax.checkpoint.places import INVENTORY, complete_steps
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json
 
@@ -42,6 +42,17 @@ def check_inventory(folder: Path, item: str | None = None) -> None:
         if (item is None or name.startswith(f"{item}/")) and found.get(name) != size:
             there = f"{found[name]} bytes" if name in found else "missing"
             raise Damaged(f"{folder / name}: {there}, written with {size} bytes: damaged")
+
+
+def newest_whole(directory: Path, below: int | None = None) -> int | None:
+    """The newest step (before `below`) of a checkpoint directory of which no file is missing or cut
+    short; None where there is none."""
+    for step in reversed(complete_steps(directory)):
+        if below is None or step < below:
+            with contextlib.suppress(Damaged):
+                check_inventory(directory / str(step))
+                return step
+    return None
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from biomatrix_jax.checkpoint.arrays import (
     save_args,
 )
 from biomatrix_jax.checkpoint.damage import (
-    Damaged,
     check_inventory,
     explained,
     write_inventory,
@@ -117,13 +116,6 @@ class CheckpointStore:
 
     def latest(self) -> int | None:
         return max(self.steps(), default=None)
-
-    def newest_whole(self, below: int) -> int | None:
-        """The newest step before `below` of which no file is missing or cut short."""
-        for step in reversed(self.steps()):
-            if step < below and self._is_whole(step):
-                return step
-        return None
 
     def save(self, step: int, params, *, data: dict | None = None, **items) -> None:
         """Saves asynchronously: returns as soon as the arrays may be changed.
@@ -278,13 +270,6 @@ class CheckpointStore:
         """Called by Orbax in process 0 when all items are written, just before the rename."""
         for folder in self.directory.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
             write_inventory(folder)
-
-    def _is_whole(self, step: int) -> bool:
-        try:
-            check_inventory(self.directory / str(step))
-        except Damaged:
-            return False
-        return True
 
     def _item(self, step: int, name: str) -> Path:
         """The folder of one item, after comparing its files with the inventory."""

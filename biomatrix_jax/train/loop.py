@@ -1,153 +1,214 @@
 """The training loop: set up, compile, loop."""
 
 import contextlib
-import dataclasses
 import io
-import signal
+import math
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import jax
 import numpy as np
-from flax import nnx
 
-from biomatrix_jax.checkpoint import CheckpointStore
+from biomatrix_jax.checkpoint import CheckpointStore, newest_whole
 from biomatrix_jax.config import RunConfig
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
-from biomatrix_jax.processes import any_process, barrier, is_first
+from biomatrix_jax.processes import Vote, any_process, barrier, is_first
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.sharding.rules import own_share, place_rows
 from biomatrix_jax.tokens import Vocabulary
-from biomatrix_jax.train import run
+from biomatrix_jax.train import lock, run, state
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
 from biomatrix_jax.train.metrics import FILE, Recorder, read
 from biomatrix_jax.train.step import BATCH, Metrics, Step, make_step
-from biomatrix_jax.train.update import TrainState
+from biomatrix_jax.train.stopping import Stop, Stopped, stop_on_signal, unless_told
 
 
-def train(config: RunConfig, out: Path, *, display: TextIO | None = None) -> int:
+def train(
+    config: RunConfig, out: Path, *, display: TextIO | None = None, allow_changes: bool = False
+) -> int:
     """Trains as `config` says, into the run directory `out` (its layout: `run`).
 
     A run that `out` holds already is resumed from its latest complete checkpoint. On SIGTERM or
-    SIGINT the step at hand is finished and saved before this returns; at a second one, at once.
+    SIGINT the step at hand is finished and saved before this returns; before the first step there
+    is nothing to save. At a second signal, at once.
 
     Args:
       display: where progress is shown; None is standard error. With several processes the first
         one shows and writes everything; all must see the same files.
+      allow_changes: resume even with a configuration or data that change what the run means; what
+        is changed is shown, and kept with the run.
 
     Returns:
       The number of updates made so far: `config.train.steps`, unless a signal came before.
 
     Raises:
-      BadInput: the mesh, the model, the data and the run in `out` do not go together. Raised before
-        anything is written, other than for data that turn out to be damaged while they are read.
+      BadInput: the mesh, the model, the data and the run in `out` do not go together, or another
+        process writes there. Raised before anything is written, other than for data that turn out
+        to be damaged while they are read, a full disk, and a run that diverges.
     """
-    out, steps = Path(out), config.train.steps
+    out = Path(out)
     display = (display or sys.stderr) if is_first() else io.StringIO()
 
+    def say(line: str) -> None:
+        print(line, file=display, flush=True)
+
+    with stop_on_signal() as stop, contextlib.ExitStack() as stack:
+        run.check_directory(out)
+        if is_first():
+            stack.enter_context(lock.locked(out, say))
+        return _train(config, out, display, say, stop, allow_changes)
+
+
+def _train(
+    config: RunConfig,
+    out: Path,
+    display: TextIO,
+    say: Callable[[str], None],
+    stop: Stop,
+    allow_changes: bool,
+) -> int:
+    steps = config.train.steps
+
     # Set up. All that can be refused is refused here, before anything is written.
-    store = run.find_store(out, config)
-    done = (store.latest() if store else None) or 0
-    if done >= steps:
-        print(f"{out} is finished: {done} steps", file=display)
+    past = run.find(out, config.train.keep_checkpoints, config.train.keep_every)
+    done, store = past.done, past.store
+    if done >= steps and not run.differences(past.config, config):
+        say(f"{out} is finished: {done} steps")
         return done
     mesh = make_mesh(config.mesh)
     step = make_step(config, mesh)
     share = own_share(step.batch["tokens"])
     loader = open_data(config, share)
     vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
-    data_checksum = sha256(Path(config.data.path) / manifests.FILE)
+    made = run.made(config, sha256(Path(config.data.path) / manifests.FILE))
+    changed = run.changes(past, config, made["manifest_sha256"], out, allow_changes)
+    changes = past.made.get("changes", [])
+    if changed:
+        say(f"going on after step {done} with changes: {'; '.join(changed)}")
+        changes = [*changes, {"after_step": done, "changed": changed}]
+    if done >= steps:
+        raise BadInput(f"{out} has made {done} steps already: train.steps ({steps}) must be more")
     if done:
-        print(f"resuming {out} after step {done}", file=display)
-        check_data(store, done, data_checksum)
-        state = restored(store, done, step)
+        say(f"resuming {out} after step {done}")
+        with run.naming_last_good(store, done):
+            current = state.restore(store, done, step.state)
     else:
-        state = initial(config, step, mesh, vocabulary)
+        current = state.initial(config, step, mesh, vocabulary)
         if config.train.init_from:
-            print(
+            say(
                 f"starting from the weights of {config.train.init_from}; weights are all that is "
-                "taken: optimizer, schedule and data begin anew at step 0",
-                file=display,
+                "taken: optimizer, schedule and data begin anew at step 0"
             )
 
     # Compile, once: the loop calls the compiled program, which takes nothing of another shape.
     parameters = sum(leaf.size for leaf in jax.tree.leaves(step.state.params))
     kind = mesh.devices.flat[0].device_kind
-    print(f"{parameters:,} parameters on {mesh.size} {kind} devices, compiling", file=display)
-    train_step = step.train.lower(step.state, step.batch).compile()
+    say(f"{parameters:,} parameters on {mesh.size} {kind} devices, compiling")
+    lowered = step.train.lower(step.state, step.batch)
+    try:
+        train_step = compiled(lowered, stop)
+    except Stopped:
+        say(f"stopped before step {done + 1}: nothing to save; start again to go on")
+        return done
     peak = peak_flops(list(mesh.devices.flat))
 
     # Loop.
     barrier("set up")  # every process has seen what was there before the first one writes
-    if is_first():
-        out.mkdir(parents=True, exist_ok=True)
-        run.write_config(out, config)
-    store = store or run.create_store(out, config, vocabulary)
-    recorder = None
-    if is_first():
-        recorder = Recorder(
-            out,
-            done=done,
-            steps=steps,
-            flops_per_token=flops_per_token(config.model, config.data.row_length),
-            peak=peak,
-            tensorboard=config.train.tensorboard,
-            display=display,
-        )
-    batches = loader.iterate(done)
-    pending = None  # metrics of the last step, read while the next one runs
-    with (
-        store,
-        recorder or contextlib.nullcontext(),
-        contextlib.closing(batches),
-        stop_on_signal() as stop,
-    ):
+    with run.naming_what_is_saved(out), contextlib.ExitStack() as stack:
+        recorder = None
+        if is_first():
+            run.write_config(out, config)
+            if changed:
+                run.note_change(out, changes[-1])
+            recorder = stack.enter_context(
+                Recorder(
+                    out,
+                    done=done,
+                    steps=steps,
+                    flops_per_token=flops_per_token(config.model, config.data.row_length),
+                    peak=peak,
+                    tensorboard=config.train.tensorboard,
+                    display=display,
+                )
+            )
+        store = stack.enter_context(store or run.create_store(out, config, vocabulary, made))
+        batches = stack.enter_context(contextlib.closing(loader.iterate(done)))
+        vote = Vote()
+        pending = None  # metrics of the last step, read while the next one runs
         last = False
         while not last:
             batch = on_mesh(next(batches), step)
             with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, batch)
+                current, metrics = train_step(current, batch)
             done += 1
-            last = done == steps or stop()
             if pending:
-                record(recorder, store, *pending)
+                record(recorder, store, config, *pending)
             pending = done, metrics
+            last = done == steps or vote(stop())
             if last or done % config.train.checkpoint_every == 0:
                 # Lines first: a checkpoint never knows of steps that the metrics do not.
-                record(recorder, store, *pending)
+                record(recorder, store, config, *pending)
                 pending = None
-                store.save(
-                    done,
-                    state.params,
-                    training=state._replace(step=None, params=None),
-                    data={"step": done, "manifest_sha256": data_checksum},
-                )
                 if recorder:
-                    write_report(out, read(out / FILE), config)
+                    recorder.sync()
+                state.save(store, done, current, {"step": done, **made, "changes": changes})
+                if recorder:
+                    draw(out, config)
                     recorder.restart_clock()
     if done < steps:
-        print(f"stopped and saved after step {done}: start again to resume", file=display)
+        say(f"stopped and saved after step {done}: start again to resume")
     return done
 
 
-def record(recorder: Recorder | None, store: CheckpointStore, step: int, metrics: Metrics) -> None:
-    """Writes a step down; ends the run where it diverged, before a checkpoint holds that."""
+def compiled(lowered: jax.stages.Lowered, stop: Stop) -> Any:
+    """The program of a step.
+
+    Raises:
+      Stopped: a signal came before there is one. Of several processes none goes on without the
+        others, and all come to the end of compiling first.
+    """
+    if jax.process_count() == 1:
+        return unless_told(stop, lowered.compile)
+    program = lowered.compile()
+    if any_process(stop()):
+        raise Stopped
+    return program
+
+
+def record(
+    recorder: Recorder | None,
+    store: CheckpointStore,
+    config: RunConfig,
+    step: int,
+    metrics: Metrics,
+) -> None:
+    """Writes a step down; ends the run where it diverged: too many updates in a row were skipped.
+
+    That waits for the step, the one before the step that the devices are busy with.
+    """
     if recorder:
         recorder.write(step, metrics)
-    if not (np.isfinite(metrics.loss) and np.isfinite(metrics.grad_norm)):
-        good = store.latest()
+    in_a_row = int(metrics.skipped_in_a_row)
+    if in_a_row > config.guard.patience:
+        store.wait()
+        good = newest_whole(store.directory, below=step - in_a_row + 1)
         raise BadInput(
-            f"the loss or its gradient is not finite at step {step}: the run diverged; "
-            + (f"step {good} is its last good checkpoint" if good else "it has no checkpoint yet")
-            + f" in {store.directory}. Lower optimizer.peak_learning_rate in a new run"
+            f"the updates of the last {in_a_row} steps up to step {step} were skipped, since loss "
+            "or gradient were not finite or far above what they had been: the run diverged; "
+            f"{run.last(good)} from before, in {store.directory}. Lower "
+            "optimizer.peak_learning_rate in a new run"
         )
+
+
+def draw(out: Path, config: RunConfig) -> None:
+    """The run's page; what a skipped step had for a loss may be no number."""
+    write_report(out, [line for line in read(out / FILE) if math.isfinite(line["loss"])], config)
 
 
 def open_data(config: RunConfig, share: tuple[int, int]) -> Loader:
@@ -173,91 +234,6 @@ def open_data(config: RunConfig, share: tuple[int, int]) -> Loader:
     return loader
 
 
-def check_data(store: CheckpointStore, step: int, checksum: str) -> None:
-    if store.restore_data(step)["manifest_sha256"] != checksum:
-        raise BadInput(
-            f"{store.directory}: was trained on other data than data.path names now: the manifest "
-            "differs, so the same steps would see other rows"
-        )
-
-
-def initial(
-    config: RunConfig, step: Step, mesh: jax.sharding.Mesh, vocabulary: Vocabulary
-) -> TrainState:
-    """Random weights by the run's seed, or those that `train.init_from` names.
-
-    Args:
-      vocabulary: of the data.
-    """
-    if not config.train.init_from:
-        return step.random(np.uint32(config.train.seed))
-    from biomatrix_jax.convert.hub import resolve
-    from biomatrix_jax.convert.load import load
-    from biomatrix_jax.convert.source import open_source
-
-    path = resolve(config.train.init_from)  # once: a branch on the Hub may move
-    check_tokens(Path(open_source(path).files), vocabulary)
-    model = load(path, mesh=mesh, rules=config.rules, dtype=config.compute.param_dtype)
-    theirs, ours = dataclasses.asdict(model.config), dataclasses.asdict(config.model)
-    wrong = [f"{k} is {theirs[k]} there, {v} here" for k, v in ours.items() if theirs[k] != v]
-    if wrong:
-        raise BadInput(f"train.init_from: {config.train.init_from}: model.{'; model.'.join(wrong)}")
-    return step.start(nnx.state(model, nnx.Param))
-
-
-def check_tokens(initial: Path, vocabulary: Vocabulary) -> None:
-    """Raises BadInput where an id has another meaning in the weights than in the data.
-
-    The data may have more tokens than the tokenizer that came with the weights. Where none came,
-    there is nothing to compare.
-    """
-    if not (initial / "tokenizer.json").is_file():
-        return
-    theirs = Vocabulary.from_pretrained(initial)
-    for i in filter(theirs.has, range(theirs.size)):
-        here = vocabulary.token(i) if vocabulary.has(i) else None
-        if here != theirs.token(i):
-            raise BadInput(
-                f"train.init_from: token {i} is {theirs.token(i)!r} in {initial}, but "
-                f"{here!r} in the data: build the data with a tokenizer that extends it"
-            )
-
-
-def restored(store: CheckpointStore, done: int, step: Step) -> TrainState:
-    """The state after `done` updates, placed as `step` wants it whatever mesh it was saved on."""
-    rest = store.restore_training(done, step.state._replace(step=None, params=None))
-    return rest._replace(
-        step=jax.device_put(np.int32(done), step.state.step.sharding),
-        params=store.restore_params(done, step.state.params),
-    )
-
-
 def on_mesh(rows: dict[str, np.ndarray], step: Step) -> dict[str, jax.Array]:
     """This process's rows of a batch, its `own_share`, -> the global arrays that the step takes."""
     return {name: place_rows(step.batch[name], rows[name]) for name in BATCH}
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """A function that says whether to stop, since SIGTERM or SIGINT came.
-
-    A second signal acts as it did before. Of several processes one that is told is enough, and all
-    hear it after the same step.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop.is_set  # only the main thread may say what signals do
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def request(number, frame):
-        stop.set()
-        signal.signal(number, before[number])
-
-    for number in before:
-        signal.signal(number, request)
-    try:
-        yield lambda: any_process(stop.is_set())
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,10 +13,13 @@ A line of `metrics.jsonl` is one object:
     mfu                   model FLOPs (`flops.flops_per_token`) per second over the devices' peak;
                           null where the peak is unknown
     peak_flops, peak_source     that peak, "published" or "measured" (on a CPU, by a matrix product)
+    skipped               true where the guard kept the update from the weights (`guard`); loss and
+                          grad_norm may then be NaN or Infinity. Absent otherwise
 """
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -88,6 +91,16 @@ class Recorder:
             for name, value in _scalars(line):
                 self._events.add_scalar(name, value, step)
         self._progress.show(line)
+        if metrics.skipped:
+            self._progress.say(
+                f"step {step}: update skipped, loss {line['loss']:.4g}, gradient norm "
+                f"{line['grad_norm']:.4g} ({metrics.skipped_in_a_row} in a row, "
+                f"{metrics.skipped_in_all} in all)"
+            )
+
+    def sync(self) -> None:
+        """Returns when what was written is on the disk, and outlives a power cut."""
+        os.fsync(self._file.fileno())
 
     def _line(self, step: int, metrics: Metrics, seconds: float) -> dict[str, Any]:
         tokens = int(metrics.tokens)
@@ -106,7 +119,7 @@ class Recorder:
             "mfu": flops / self._peak.flops if self._peak.flops else None,
             "peak_flops": self._peak.flops,
             "peak_source": self._peak.source,
-        }
+        } | ({"skipped": True} if metrics.skipped else {})
 
 
 class Progress:
@@ -132,6 +145,12 @@ class Progress:
         if now - self._shown >= self.EVERY or line["step"] == self._steps:
             self._shown = now
             print(f"step {line['step']}/{self._steps}: {text}", file=self._display, flush=True)
+
+    def say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=self._display)
+        else:
+            print(text, file=self._display, flush=True)
 
     def close(self) -> None:
         if self._bar is not None:

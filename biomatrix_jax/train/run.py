@@ -1,78 +1,175 @@
 """A run's directory: is it new or to be resumed, and would resuming change what the run means.
 
-RUN/config.yaml      resolved
+RUN/config.yaml      resolved, as last started
 RUN/metrics.jsonl    see `metrics`
 RUN/report.html      the same drawn, as of the latest checkpoint
 RUN/tensorboard/     event files
 RUN/checkpoints/     see `biomatrix_jax.checkpoint`; hf/ holds the tokenizer's files
+RUN/changes.jsonl    what was changed on purpose in the midst of the run, if anything
+RUN/lock             see `lock`
+
+Each step in `checkpoints/` says how it was made: `made` below, its number, and all such changes up
+to it. A resumed run is compared with the step that it goes on from.
 """
 
+import contextlib
 import dataclasses
+import errno
 import json
+import os
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biomatrix_jax.checkpoint import CheckpointStore, check_place
-from biomatrix_jax.config import RunConfig, dump, load
+import jax
+
+from biomatrix_jax import provenance
+from biomatrix_jax.checkpoint import CheckpointStore, Damaged, check_place, newest_whole
+from biomatrix_jax.config import RunConfig, dump, from_dict, load
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.tokens.tokenizer_files import GENERATION_CONFIG
+from biomatrix_jax.train import lock
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
+CHANGES = "changes.jsonl"
 
 # What may change between a run and its continuation: where things lie and how they are computed,
 # not what is computed. (Rounding may differ; the data, their order and the schedule do not.)
-FREE = (
+FREE = {
     "mesh",
     "rules",
+    "compute.attention",
     "compute.remat",
     "compute.loss_chunk",
+    "compute.loss_vocab_tile",
     "data.path",  # what lies there must be the same: the manifest's checksum says
+    "guard.patience",
+    "train.accumulate",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.keep_every",
     "train.tensorboard",
-)
+}
+# What decides which arrays a state has: no saved state can go on after such a change.
+SHAPING = {
+    "model",
+    "compute.param_dtype",
+    "optimizer.name",
+    "optimizer.master_copy",
+    "optimizer.frozen",
+}
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
-def find_store(out: Path, config: RunConfig) -> CheckpointStore | None:
-    """The checkpoints of the run in `out`; None where there is no run, or it saved none yet.
+@dataclass(frozen=True)
+class Past:
+    """What a directory holds of a run.
+
+    Attributes:
+      done: updates up to the latest checkpoint.
+      config: what that was made with; of a run without a checkpoint, what it was started with.
+      made: what that checkpoint says of how it was made, see `made`.
+    """
+
+    store: CheckpointStore | None = None
+    done: int = 0
+    config: RunConfig | None = None
+    made: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def check_directory(out: Path) -> bool:
+    """Whether `out` holds a run.
 
     Raises:
-      BadInput: `out` holds something else, or a run of another meaning; lists the differences. Or
-        no checkpoint can lie there.
+      BadInput: it holds something else, or no checkpoint can lie there.
     """
     check_place(out / CHECKPOINTS)
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
+    if not out.exists() or (out.is_dir() and {p.name for p in out.iterdir()} <= {lock.FILE}):
+        return False
     if not (out / CONFIG).is_file():
         raise BadInput(f"{out} exists and is not a run (it has no {CONFIG}): choose another place")
-    changed = differences(load(out / CONFIG), config)
-    if changed:
-        raise BadInput(
-            f"{out} holds a run of another configuration: {'; '.join(changed)}. Choose another "
-            "place, or undo the changes to resume"
-        )
+    return True
+
+
+def find(out: Path, keep: int, keep_every: int) -> Past:
+    """What `out` holds; an empty `Past` where there is no run.
+
+    Raises:
+      BadInput: as `check_directory`; the latest checkpoint is damaged.
+    """
+    if not check_directory(out):
+        return Past()
     if not (out / CHECKPOINTS / "model.json").is_file():
-        return None
-    return CheckpointStore.open(out / CHECKPOINTS, keep=config.train.keep_checkpoints)
+        return Past(config=load(out / CONFIG))
+    store = CheckpointStore.open(out / CHECKPOINTS, keep=keep, keep_every=keep_every)
+    done = store.latest()
+    if done is None:
+        return Past(store, config=load(out / CONFIG))
+    with naming_last_good(store, done):
+        made = store.restore_data(done)
+    config = from_dict(RunConfig, made["config"], f"{store.directory / str(done)}")
+    return Past(store, done, config, made)
 
 
-def differences(before: RunConfig, now: RunConfig) -> list[str]:
-    """Where two configurations mean different runs: "optimizer.b1 was 0.9, is 0.95"."""
+def changes(past: Past, config: RunConfig, manifest: str, out: Path, allowed: bool) -> list[str]:
+    """What going on with `config` and the data of `manifest`, a checksum, changes in the run.
+
+    Raises:
+      BadInput: something, and it is not `allowed` or cannot be.
+    """
+    if past.config is None:
+        return []
+    changed = differences(past.config, config)
+    if past.made.get("manifest_sha256", manifest) != manifest:
+        changed["data"] = "the manifest of the data was another, so the same steps see other rows"
+    if not changed:
+        return []
+    listed = "; ".join(changed.values())
+    if not allowed:
+        raise BadInput(
+            f"{out} holds a run of another configuration or of other data: {listed}. Choose "
+            "another place, undo the changes to resume, or resume with them: --allow-changes"
+        )
+    if never := [said for key, said in changed.items() if _shapes(key, past.config, config)]:
+        raise BadInput(
+            f"{out}: what was saved cannot go on with this, allowed or not: {'; '.join(never)}. "
+            f"Start a new run from its weights: train.init_from={out}"
+        )
+    return list(changed.values())
+
+
+def differences(before: RunConfig, now: RunConfig) -> dict[str, str]:
+    """Where two configurations mean different runs: by key, "optimizer.b1 was 0.9, is 0.95"."""
     old, new = _flat(before), _flat(now)
-    return [
-        f"{key} was {old[key]!r}, is {new[key]!r}"
+    return {
+        key: f"{key} was {old[key]!r}, is {new[key]!r}"
         for key in new
-        if old[key] != new[key] and not key.startswith(FREE)
-    ]
+        if old[key] != new[key] and not _within(key, FREE)
+    }
 
 
-def create_store(out: Path, config: RunConfig, vocabulary: Vocabulary) -> CheckpointStore:
+def made(config: RunConfig, manifest: str) -> dict[str, Any]:
+    """How a state is made, as plain data: by what configuration, from which data, by which code."""
+    return {
+        "by": "training",
+        "config": dataclasses.asdict(config),
+        "manifest_sha256": manifest,
+        "code": provenance.code(),
+        "versions": provenance.versions(),
+        "devices": f"{jax.device_count()} {jax.devices()[0].device_kind}",
+        "processes": jax.process_count(),
+    }
+
+
+def create_store(
+    out: Path, config: RunConfig, vocabulary: Vocabulary, made: dict[str, Any]
+) -> CheckpointStore:
     """Checkpoints for a new run, carrying the tokenizer that its data were made with."""
-    made = {"by": "training", "config": dataclasses.asdict(config)}
     with tempfile.TemporaryDirectory() as folder:
         vocabulary.save(folder)
         generation = Path(folder) / GENERATION_CONFIG
@@ -85,12 +182,66 @@ def create_store(out: Path, config: RunConfig, vocabulary: Vocabulary) -> Checkp
             carried=folder,
             made=made,
             keep=config.train.keep_checkpoints,
+            keep_every=config.train.keep_every,
         )
 
 
 def write_config(out: Path, config: RunConfig) -> None:
     with atomic_file(out / CONFIG, "w") as file:
         file.write(dump(config))
+
+
+def note_change(out: Path, change: dict[str, Any]) -> None:
+    with open(out / CHANGES, "a", encoding="utf-8") as file:
+        file.write(json.dumps(change) + "\n")
+
+
+@contextlib.contextmanager
+def naming_last_good(store: CheckpointStore, step: int) -> Iterator[None]:
+    """Adds to an error about a damaged step how the run can go on without it."""
+    try:
+        yield
+    except Damaged as error:
+        good = newest_whole(store.directory, below=step)
+        if good is None:
+            raise BadInput(f"{error}. No other checkpoint in {store.directory} is whole") from None
+        spoilt = [str(store.directory / str(s)) for s in store.steps() if s > good]
+        raise BadInput(
+            f"{error}. Step {good} is the last good checkpoint: to resume from it, remove "
+            + " and ".join(spoilt)
+        ) from None
+
+
+@contextlib.contextmanager
+def naming_what_is_saved(out: Path) -> Iterator[None]:
+    """Turns a disk that takes no more into a line that says what is safe."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        directory = out / CHECKPOINTS
+        good = newest_whole(directory) if directory.is_dir() else None
+        raise BadInput(
+            f"{error.filename or out}: {os.strerror(error.errno)}: the run stops; {last(good)} in "
+            f"{directory}: make room, then start again to resume"
+        ) from error
+
+
+def last(good: int | None) -> str:
+    return (
+        "it has no checkpoint yet" if good is None else f"step {good} is its last good checkpoint"
+    )
+
+
+def _shapes(key: str, before: RunConfig, now: RunConfig) -> bool:
+    if key == "optimizer.ema_decay":  # how much is kept may change, not whether there is one
+        return 0 in (before.optimizer.ema_decay, now.optimizer.ema_decay)
+    return _within(key, SHAPING)
+
+
+def _within(key: str, names: set[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

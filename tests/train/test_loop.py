@@ -7,6 +7,7 @@ import shutil
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import Vocabulary, base_tokenizer_path, extend_tokenizer
-from biomatrix_jax.train import metrics
+from biomatrix_jax.train import loop, metrics
 from biomatrix_jax.train.loop import train
 
 from .data_directory import make_data
@@ -43,8 +44,9 @@ def whole(run_config, tmp_path_factory):
     log, logger = io.StringIO(), logging.getLogger("jax")
     handler = logging.StreamHandler(log)
     logger.addHandler(handler)
-    with jax.log_compiles():
-        assert train(run_config, out, display=io.StringIO()) == 6
+    jax.config.update("jax_log_compiles", True)  # in all threads: the step is compiled in another
+    assert train(run_config, out, display=io.StringIO()) == 6
+    jax.config.update("jax_log_compiles", False)
     logger.removeHandler(handler)
     return out, log.getvalue()
 
@@ -209,13 +211,34 @@ def test_a_place_whose_checkpoints_could_not_be_read_is_refused(run_config, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_a_diverged_run_ends_before_a_checkpoint_holds_it(run_config, tmp_path):
-    wild = differ(run_config, "optimizer", peak_learning_rate=1e30, warmup_steps=5)
-    with pytest.raises(
-        BadInput, match=r"is not finite at step [23]: the run diverged; it has no ch"
-    ):
-        train(wild, tmp_path / "run", display=io.StringIO())
-    assert CheckpointStore.open(tmp_path / "run" / "checkpoints").steps() == []
+def test_a_diverged_run_ends_and_names_the_checkpoint_from_before(
+    run_config, tmp_path, monkeypatch
+):
+    made = loop.make_step
+
+    def spoilt(config, mesh):
+        """A step of which every update from the fifth on is skipped."""
+        step = made(config, mesh)
+
+        def train(state, batch):
+            state, metrics = step.train(state, batch)
+            bad = state.step > 4
+            row = jnp.where(bad, state.step - 4, 0)
+            loss = jnp.where(bad, jnp.nan, metrics.loss)
+            return state, metrics._replace(loss=loss, skipped=bad, skipped_in_a_row=row)
+
+        return dataclasses.replace(step, train=jax.jit(train, donate_argnums=0))
+
+    monkeypatch.setattr(loop, "make_step", spoilt)
+    patient = differ(differ(run_config, "guard", patience=2), "train", steps=20)
+    display = io.StringIO()
+    with pytest.raises(BadInput, match=r"the last 3 steps up to step 7 .* step 3 is its last good"):
+        train(patient, tmp_path / "run", display=display)
+    lines = metrics.read(tmp_path / "run" / metrics.FILE)
+    assert [line["step"] for line in lines if line.get("skipped")] == [5, 6, 7]
+    assert "step 6: update skipped, loss nan, gradient norm" in display.getvalue()
+    assert "(2 in a row" in display.getvalue()
+    assert "nan" not in (tmp_path / "run" / "report.html").read_text().lower()
 
 
 def test_a_directory_that_is_no_run_is_left_alone(run_config, tmp_path):
@@ -230,6 +253,7 @@ def test_resuming_as_another_run_lists_the_differences(whole, run_config):
     with pytest.raises(BadInput) as error:
         train(other, whole[0], display=io.StringIO())
     assert "optimizer.b1 was 0.9, is 0.8; train.seed was 0, is 3. " in str(error.value)
+    assert "--allow-changes" in str(error.value)
     assert "keep_checkpoints" not in str(error.value)
 
 
@@ -237,7 +261,7 @@ def test_resuming_on_other_data_is_refused_wherever_they_lie(whole, run_config, 
     unfinished = shutil.copytree(whole[0], tmp_path / "run")
     shutil.rmtree(unfinished / "checkpoints" / "6")
     other = differ(run_config, "data", path=str(make_data(tmp_path / "data", seed=1)))
-    with pytest.raises(BadInput, match="other data"):
+    with pytest.raises(BadInput, match="the manifest of the data was another"):
         train(other, unfinished, display=io.StringIO())
 
 

@@ -21,6 +21,9 @@ def metrics(loss=1.5):
         modality_targets=np.array([700, 0, 0, 299, 0, 0], np.int32),
         grad_norm=np.float32(0.25),
         learning_rate=np.float32(1e-3),
+        skipped=np.bool_(False),
+        skipped_in_a_row=np.int32(0),
+        skipped_in_all=np.int32(0),
     )
 
 
@@ -48,6 +51,21 @@ def test_a_line_says_it_all(tmp_path):
     assert line["tokens_per_second"] == pytest.approx(1000 / line["seconds"])
     assert line["mfu"] == pytest.approx(1000 * 2e6 / line["seconds"] / 1e12)
     assert (line["peak_flops"], line["peak_source"]) == (1e12, "published")
+
+
+def test_a_skipped_update_is_marked_and_told(tmp_path):
+    spike = metrics(loss=9)._replace(
+        skipped=np.bool_(True), skipped_in_a_row=np.int32(2), skipped_in_all=np.int32(7)
+    )
+    with recorder(tmp_path) as record:
+        record.write(1, metrics())
+        record.write(2, spike)
+        shown = record._progress._display.getvalue()
+    assert "step 2: update skipped, loss 9, gradient norm 0.25 (2 in a row, 7 in all)" in shown
+    first, second = read(tmp_path / FILE)
+    assert "skipped" not in first
+    assert second["skipped"] is True
+    assert second["loss"] == 9.0
 
 
 def test_an_unknown_peak_gives_no_mfu(tmp_path):
