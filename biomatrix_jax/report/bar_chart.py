@@ -10,6 +10,8 @@ from biomatrix_jax.report.svg import CHARACTER, svg, text
 
 STEP = 30  # from bar to bar, pixels
 THICK = 17
+BELOW = 44  # for the axis
+LEGEND_STEP = 22
 
 
 @dataclass(frozen=True)
@@ -21,50 +23,65 @@ class PartedBar:
     note: str = ""
 
 
-def bar_chart_height(bars: int) -> int:
-    """Of a chart of so many bars, pixels."""
-    return 30 + STEP * bars + 44
-
-
 def bar_chart(
-    bars: Sequence[PartedBar], colors: Sequence[str], *, width: int, x_label: str, title: str
+    bars: Sequence[PartedBar],
+    parts: Sequence[tuple[str, str]],
+    *,
+    width: int,
+    x_label: str,
+    title: str,
 ) -> Markup:
-    """Draws horizontal bars from 0 on, in the order given.
+    """Draws horizontal bars from 0 on, in the order given; as high as they need.
 
     Args:
       bars: amounts of 0 and more, all with as many parts.
-      colors: of the parts, CSS variables without their dashes.
+      parts: of each part its name and its color, a CSS variable without its dashes. Where there are
+        several, a legend above the bars says so.
       title: what a reader that cannot see the picture is told.
     """
-    height = bar_chart_height(len(bars))
+    legend, top = _legend(parts, width) if len(parts) > 1 else ([], 0)
+    bottom = top + 12 + STEP * len(bars)
     if not bars:
-        return svg(width, height, title, [])
-    left = max(len(bar.name) for bar in bars) * CHARACTER * 0.9 + 10
-    right = width - max(len(bar.note) for bar in bars) * CHARACTER * 0.9 - 14
+        return svg(width, bottom + BELOW, title, [])
+    left = max(len(bar.name) for bar in bars) * CHARACTER + 10
+    right = width - max(len(bar.note) for bar in bars) * CHARACTER - 14
     largest = max(sum(bar.parts) for bar in bars) or 1.0
-    bottom = height - 44
 
     def px(amount: float) -> float:
         return left + amount / largest * (right - left)
 
-    parts = []
+    drawn = list(legend)
     for value in ticks(0, largest, about=max(3, int((right - left) / 110))):
         path = '<path class="grid" d="M{:.1f} {:.1f}V{:.1f}"/>'
-        parts.append(Markup(path).format(px(value), 12, bottom))
-        parts.append(text(px(value), bottom + 17, short(value), "tick", "middle"))
+        drawn.append(Markup(path).format(px(value), top + 6, bottom))
+        drawn.append(text(px(value), bottom + 17, short(value), "tick", "middle"))
     for row, bar in enumerate(bars):
-        middle = 26 + STEP * row
-        parts.append(text(left - 10, middle + 4, bar.name, "tick", "end"))
+        middle = top + 6 + STEP * (row + 0.5)
+        drawn.append(text(left - 10, middle + 4, bar.name, "tick", "end"))
         start = 0.0
-        for amount, color in zip(bar.parts, colors, strict=True):
-            parts.append(_rectangle(px(start), px(start + amount), middle, color))
+        for amount, (_, color) in zip(bar.parts, parts, strict=True):
+            x, end = px(start), px(start + amount)
+            drawn.append(_rectangle(x, middle - THICK / 2, end - x, THICK, color))
             start += amount
-        parts.append(text(px(start) + 8, middle + 4, bar.note, "tick", "start"))
-    parts.append(text(right, bottom + 37, x_label, "label", "end"))
-    return svg(width, height, title, parts)
+        drawn.append(text(px(start) + 8, middle + 4, bar.note, "tick", "start"))
+    drawn.append(text(right, bottom + 37, x_label, "label", "end"))
+    return svg(width, bottom + BELOW, title, drawn)
 
 
-def _rectangle(start: float, end: float, middle: float, color: str) -> Markup:
+def _legend(parts: Sequence[tuple[str, str]], width: int) -> tuple[list[Markup], int]:
+    """Names beside their colors, in as many lines as it takes, and how high they are."""
+    drawn, x, y = [], 0.0, 8
+    for name, color in parts:
+        needed = 16 + len(name) * CHARACTER + 14
+        if x and x + needed > width:
+            x, y = 0.0, y + LEGEND_STEP
+        drawn.append(_rectangle(x, y - 5, 10, 10, color))
+        drawn.append(text(x + 16, y + 4, name, "label", "start"))
+        x += needed
+    return drawn, y + LEGEND_STEP - 4
+
+
+def _rectangle(x: float, y: float, width: float, height: float, color: str) -> Markup:
     return Markup(
         '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" style="fill:var(--{})"/>'
-    ).format(start, middle - THICK / 2, max(end - start, 0), THICK, color)
+    ).format(x, y, max(width, 0), height, color)

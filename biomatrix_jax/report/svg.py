@@ -1,5 +1,6 @@
 """The pieces that every drawing here is made of, and a drawing as a file of its own."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from markupsafe import Markup, escape
 
 FOLDER = Path(__file__).parent
 CHARACTER = 7.7  # width of one at the labels' font size, pixels; the widest fonts' average
+MARGIN = 20  # around a drawing that stands alone, pixels
 LINE = 15  # height of a label, pixels
 
 
@@ -24,10 +26,15 @@ def svg(width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
     return head + Markup("").join(parts) + Markup("</svg>")
 
 
-def standalone(drawing: Markup, width: int, height: int) -> str:
+def standalone(drawing: Markup) -> str:
     """The same as the text of an .svg file: with colors, fonts, a ground and a size of its own."""
     style = "".join((FOLDER / name).read_text("utf-8") for name in ("colors.css", "chart.css"))
     head, rest = str(drawing).split(">", 1)
+    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', head).groups())
+    width, height = width + 2 * MARGIN, height + 2 * MARGIN
+    box = f'viewBox="{-MARGIN} {-MARGIN} {width} {height}"'
+    head = re.sub(r'viewBox="[^"]*"', box, head)
     size = f' xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-    ground = f'<rect width="{width}" height="{height}" style="fill:var(--paper)"/>'
+    place = f'x="{-MARGIN}" y="{-MARGIN}" width="{width}" height="{height}"'
+    ground = f'<rect {place} style="fill:var(--paper)"/>'
     return f"{head}{size}><style>{style}</style>{ground}{rest}\n"

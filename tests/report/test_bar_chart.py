@@ -4,17 +4,20 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from biomatrix_jax.report.bar_chart import PartedBar, bar_chart, bar_chart_height
+from biomatrix_jax.report.bar_chart import THICK, PartedBar, bar_chart
 from biomatrix_jax.report.svg import standalone
 
+TWO = (("gather", "s1"), ("<reduce>", "s2"))
 
-def draw(*bars, colors=("s1", "s2"), width=600):
-    return bar_chart(bars, colors, width=width, x_label="seconds", title="Time")
+
+def draw(*bars, parts=TWO, width=600):
+    return bar_chart(bars, parts, width=width, x_label="seconds", title="Time")
 
 
 def rectangles(svg):
-    found = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*--(s\d)', str(svg))
-    return [(float(x), float(y), float(w), color) for x, y, w, color in found]
+    """Of the bars: x, y, width, color."""
+    pattern = rf'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="{THICK}"[^>]*--(s\d)'
+    return [(float(x), float(y), float(w), c) for x, y, w, c in re.findall(pattern, str(svg))]
 
 
 def test_parts_lie_end_to_end_and_are_as_long_as_they_amount_to():
@@ -40,12 +43,27 @@ def test_no_bars_and_bars_of_nothing_can_be_drawn():
     assert "nan" not in str(draw(PartedBar("a", (0, 0))))
 
 
+def test_several_parts_have_a_legend_in_as_many_lines_as_it_takes():
+    def places(width):
+        svg = str(draw(PartedBar("a", (1, 1)), width=width))
+        return re.findall(r'<text class="label"[^>]* y="([\d.]+)">(gather|&lt;reduce&gt;)', svg)
+
+    [(y1, first), (y2, second)] = places(600)
+    assert (first, second) == ("gather", "&lt;reduce&gt;")
+    assert y1 == y2
+    [(y1, _), (y2, _)] = places(150)
+    assert float(y2) > float(y1)
+    assert "gather" not in draw(PartedBar("a", (1,)), parts=TWO[:1])
+
+
 def test_a_drawing_stands_alone_with_its_colors_and_size():
-    height = bar_chart_height(1)
-    text = standalone(draw(PartedBar("a", (1, 1))), 600, height)
+    drawing = draw(PartedBar("a", (1, 1)))
+    text = standalone(drawing)
+    height = re.search(r'viewBox="0 0 600 (\d+)"', drawing)[1]
     root = ElementTree.fromstring(text)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert (root.get("width"), root.get("height")) == ("600", str(height))
+    assert (int(root.get("width")), int(root.get("height"))) == (640, int(height) + 40)
+    assert root.get("viewBox") == f"-20 -20 640 {int(height) + 40}"
     style = root.find("{http://www.w3.org/2000/svg}style").text
     for color in re.findall(r"var\((--\w+)\)", text):
         assert f"{color}:" in style

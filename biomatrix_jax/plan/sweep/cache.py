@@ -4,17 +4,14 @@ import functools
 import hashlib
 import json
 import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from biomatrix_jax import provenance
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json
 
-# What compiles the step, and what it is made of.
-PACKAGES = ("jax", "jaxlib", "libtpu", "flax", "optax", "numpy")
-GPU_PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin")
+# Of this package, what the step is made of and how it is read.
 SOURCES = ("config.py", "chips.py", "model", "sharding", "train", "plan", "tokens/segments.py")
 OTHERWISE = "plan/sweep"  # how points are chosen and shown, not what a plan says
 VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "JAX_DEFAULT_MATMUL_PRECISION")
@@ -63,8 +60,7 @@ def key(request: dict, device: str) -> str:
 @functools.cache
 def _surroundings() -> dict[str, Any]:
     return {
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in (*PACKAGES, *GPU_PLUGINS)},
+        "versions": provenance.versions(),
         "variables": {name: os.environ.get(name) for name in VARIABLES},
         "source": _source_hash(Path(__file__).parents[2]),
     }
@@ -80,10 +76,3 @@ def _source_hash(package: Path) -> str:
             if not inner.startswith(OTHERWISE):
                 digest.update(inner.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

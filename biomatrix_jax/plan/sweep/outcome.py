@@ -19,6 +19,12 @@ FITS, UNKNOWN, TOO_LARGE, INVALID, FAILED = STATUSES = (
     "failed",
 )
 Status = Literal["fits", "planned", "too large", "invalid", "failed"]
+DERIVED = (
+    "tokens_per_second_per_device",
+    "tokens_at_once_per_device",
+    "communication_bytes",
+    "communication_share",
+)
 NUMBERS = (
     "peak_bytes",
     "limit_bytes",
@@ -57,14 +63,23 @@ class Outcome:
         return self._step_tokens / self.plan["devices"] / seconds if seconds else None
 
     @property
-    def tokens_at_once(self) -> float:
+    def tokens_at_once(self) -> float | None:
         """Of a device: what goes through the model together, its share of a part of the batch."""
-        return self._step_tokens / self.plan["devices"] / self.config.train.accumulate
+        parts = self.plan and self.plan["devices"] * self.config.train.accumulate
+        return self._step_tokens / parts if parts else None
 
     @property
     def communication_bytes(self) -> float | None:
         """Of a step, what a device receives of the others; None where there is no plan."""
         return self.plan and float(sum(one["bytes"] for one in self.plan["collectives"]))
+
+    @property
+    def communication_share(self) -> float | None:
+        """Of the estimated step, the part that the network is busy, hidden or not."""
+        if not self.plan or not self.plan["estimated_step_seconds"]:
+            return None
+        busy = sum(one["seconds"] for one in self.plan["collectives"])
+        return busy / self.plan["estimated_step_seconds"]
 
     @property
     def _step_tokens(self) -> int:
@@ -97,21 +112,18 @@ def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def as_csv(outcomes: Sequence[Outcome]) -> str:
     """A line each in the order given: the settings, what came of them, the plan's numbers."""
-    axes = list(dict(one.point.settings)) if (one := next(iter(outcomes), None)) else []
-    columns = [*axes, "status", "reason", "tokens_per_second_per_device", "communication_bytes"]
+    axes = list(dict(outcomes[0].point.settings)) if outcomes else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, *NUMBERS, "collectives", "overrides"])
+    writer.writerow([*axes, "status", "reason", *DERIVED, *NUMBERS, "collectives", "overrides"])
     for one in outcomes:
-        settings = dict(one.point.settings)
-        plan = one.plan or {}
+        settings, plan = dict(one.point.settings), one.plan or {}
         writer.writerow(
             [
                 *(spell(settings[axis]) for axis in axes),
                 one.status,
                 one.reason,
-                _cell(one.tokens_per_second),
-                _cell(one.communication_bytes),
+                *(_cell(value) for value in derived(one).values()),
                 *(_cell(plan.get(name)) for name in NUMBERS),
                 json.dumps(plan["collectives"]) if plan else "",
                 " ".join(one.point.overrides),
@@ -128,11 +140,22 @@ def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "overrides": one.point.overrides,
             "status": one.status,
             "reason": one.reason,
-            "tokens_per_second_per_device": one.tokens_per_second,
+            **derived(one),
             "plan": one.plan,
         }
         for one in outcomes
     ]
+
+
+def derived(one: Outcome) -> dict[str, float | None]:
+    """What follows from a plan and its configuration, by name; None where there is no plan."""
+    values = (
+        one.tokens_per_second,
+        one.tokens_at_once,
+        one.communication_bytes,
+        one.communication_share,
+    )
+    return dict(zip(DERIVED, values, strict=True))
 
 
 def _why_not(plan: dict[str, Any]) -> str:
