@@ -19,7 +19,7 @@ from biomatrix_jax.errors import BadInput
 
 DType = Literal["float32", "bfloat16", "float16"]
 Remat = Literal["none", "dots", "minimal", "offload", "attention_saved", "full"]
-Kernel = Literal["auto", "reference", "tiled", "splash", "gpu"]
+Kernel = Literal["auto", "reference", "tiled", "splash", "flash", "cudnn"]
 Axes = tuple[str, ...]
 T = TypeVar("T")
 
