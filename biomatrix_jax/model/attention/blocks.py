@@ -1,4 +1,6 @@
-"""Which blocks of keys the blocks of queries need: what a blockwise kernel can skip."""
+"""Which blocks of keys the blocks of queries need: what a blockwise kernel can leave out."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +8,7 @@ import jax.numpy as jnp
 from biomatrix_jax.model.attention.contract import Rows
 
 _LAST = jnp.iinfo(jnp.int32).max
-NO_QUERY, NO_KEY = (
-    -1,
-    -2,
-)  # segments of what only fills up a block: nobody sees them, nor they others
+_NO_QUERY, _NO_KEY = -1, -2  # segments of what only fills up a block
 
 
 def padded(rows: Rows, queries: int, keys: int) -> Rows:
@@ -19,55 +18,87 @@ def padded(rows: Rows, queries: int, keys: int) -> Rows:
         return jnp.pad(x, ((0, 0), (0, length - x.shape[1])), constant_values=value)
 
     return Rows(
-        fill(rows.q_segments, queries, NO_QUERY),
+        fill(rows.q_segments, queries, _NO_QUERY),
         fill(rows.q_positions, queries, 0),
-        fill(rows.kv_segments, keys, NO_KEY),
+        fill(rows.kv_segments, keys, _NO_KEY),
         fill(rows.kv_positions, keys, 0),
     )
 
 
-def visible(rows: Rows, q_block: int, kv_block: int) -> jax.Array:
-    """Whether a query of a block may see a key of a block.
+def visible(rows: Rows, q_block: int, kv_block: int) -> tuple[jax.Array, jax.Array]:
+    """Whether a block of queries sees anything of a block of keys, and whether it sees it whole.
 
-    Tokens are ordered by segment, then position, padding last; a query sees no later one and none
-    of an earlier segment, so comparing the ends of two blocks is enough. Never False where a key is
-    seen, whatever the order of the tokens; exact, but at padding, for packed rows whose segments
-    are numbered upwards.
+    Tokens are ordered by segment, then position, padding last. A query sees no later one and none
+    of an earlier segment, so comparing the ends of two blocks is enough. The first answer is never
+    False where a key is seen, whatever the order of the tokens, and exact, but at padding, for
+    packed rows whose segments are numbered upwards. The second is always exact.
 
     Args:
       rows: of lengths T and S that the blocks divide.
 
     Returns:
-      bool [B, T / q_block, S / kv_block].
+      Two bool [B, T / q_block, S / kv_block].
     """
-    q_segments, kv_segments = (
-        _in_blocks(rows.q_segments, q_block),
-        _in_blocks(rows.kv_segments, kv_block),
+    q = _Ends(*(x[:, :, None] for x in _ends(rows.q_segments, rows.q_positions, q_block)))
+    kv = _Ends(*(x[:, None] for x in _ends(rows.kv_segments, rows.kv_positions, kv_block)))
+    later = (kv.first > q.last) | ((kv.first == q.last) & (kv.from_position > q.to_position))
+    some = ~later & (kv.last >= q.first)
+    one_segment = (q.lowest == q.highest) & (kv.lowest == kv.highest) & (q.lowest == kv.lowest)
+    return some, one_segment & (q.earliest >= kv.latest)
+
+
+def spans(rows: Rows, q_block: int, kv_block: int) -> tuple[jax.Array, jax.Array]:
+    """The blocks of keys that each block of queries visits, and the other way round.
+
+    Returns:
+      int32 [B, T / q_block, 4] and [B, S / kv_block, 4]: the first block needed, the first that is
+      seen whole, the first after that which is not, and the end of those needed.
+    """
+    some, whole = visible(rows, q_block, kv_block)
+    return _spans(some, whole), _spans(some.mT, whole.mT)
+
+
+def _spans(some: jax.Array, whole: jax.Array) -> jax.Array:
+    first, end = _span(some)
+    whole_first, whole_end = _span(whole)
+    in_one_piece = whole.sum(-1) == whole_end - whole_first
+    use = in_one_piece & whole.any(-1)  # otherwise everything is masked, which is right as well
+    return jnp.stack(
+        [first, jnp.where(use, whole_first, end), jnp.where(use, whole_end, end), end], axis=-1
     )
-    q_segments, kv_segments = _padding_last(q_segments), _padding_last(kv_segments)
-    q_positions = _in_blocks(rows.q_positions, q_block)
-    kv_positions = _in_blocks(rows.kv_positions, kv_block)
-    q_top, kv_bottom = q_segments.max(-1), kv_segments.min(-1)
-    q_reach = jnp.where(q_segments == q_top[..., None], q_positions, -1).max(-1)
-    kv_start = jnp.where(kv_segments == kv_bottom[..., None], kv_positions, _LAST).min(-1)
-    q_top, q_reach, q_bottom = (x[:, :, None] for x in (q_top, q_reach, q_segments.min(-1)))
-    kv_bottom, kv_start, kv_top = (x[:, None] for x in (kv_bottom, kv_start, kv_segments.max(-1)))
-    not_later = (kv_bottom < q_top) | ((kv_bottom == q_top) & (kv_start <= q_reach))
-    return not_later & (kv_top >= q_bottom)
 
 
-def spans(needed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The first True along the last axis, and one past the last; 0 and 0 where there is none."""
-    count = needed.shape[-1]
-    index = jnp.arange(count, dtype=jnp.int32)
-    first = jnp.where(needed, index, count).min(-1)
-    end = jnp.where(needed, index + 1, 0).max(-1)
-    return jnp.minimum(first, end), end
+def _span(marked: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """int32: the first True along the last axis, and one past the last; 0 and 0 without any."""
+    index = jnp.arange(marked.shape[-1], dtype=jnp.int32)
+    end = jnp.where(marked, index + 1, 0).max(-1)
+    return jnp.where(marked, index, end[..., None]).min(-1), end
 
 
-def _in_blocks(x: jax.Array, block: int) -> jax.Array:
-    return x.reshape(x.shape[0], -1, block)
+class _Ends(NamedTuple):
+    """Of each block, int32 [B, blocks]."""
+
+    first: jax.Array  # its first segment, padding being the last
+    from_position: jax.Array  # of that segment
+    last: jax.Array
+    to_position: jax.Array
+    lowest: jax.Array  # segment by number
+    highest: jax.Array
+    earliest: jax.Array  # position of any segment
+    latest: jax.Array
 
 
-def _padding_last(segments: jax.Array) -> jax.Array:
-    return jnp.where(segments > 0, segments, _LAST)
+def _ends(segments: jax.Array, positions: jax.Array, block: int) -> _Ends:
+    segments, positions = (x.reshape(len(x), -1, block) for x in (segments, positions))
+    order = jnp.where(segments > 0, segments, _LAST)
+    first, last = order.min(-1), order.max(-1)
+    return _Ends(
+        first,
+        jnp.where(order == first[..., None], positions, _LAST).min(-1),
+        last,
+        jnp.where(order == last[..., None], positions, -1).max(-1),
+        segments.min(-1),
+        segments.max(-1),
+        positions.min(-1),
+        positions.max(-1),
+    )

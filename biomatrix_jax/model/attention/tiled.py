@@ -169,7 +169,7 @@ def _meeting(cut: _Cut, q_btnh, k_bskh, v_bskh, rows: Rows):
     of_keys = (x.reshape(b, 1, cut.kv_blocks, cut.kv_block) for x in rows[2:])
     keys = _Keys(cut.keys(k_bskh), cut.keys(v_bskh), *of_keys)
 
-    needed = blocks.visible(rows, cut.q_block, cut.kv_block).any(0)
+    needed = blocks.visible(rows, cut.q_block, cut.kv_block)[0].any(0)
     offset = jnp.arange(cut.q_blocks)[:, None] - jnp.arange(cut.kv_blocks)
     first = jnp.where(needed, offset, cut.q_blocks).min()
     last = jnp.where(needed, offset, -cut.kv_blocks).max()
