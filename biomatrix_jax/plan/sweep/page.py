@@ -98,8 +98,8 @@ def _headlines(best: Outcome) -> list[Headline]:
         shown.append(Headline(f"{seconds:.3g} s", "a step", "estimated"))
         shown.append(Headline(f"{plan['estimated_mfu']:.0%}", "of the peak (MFU)", "estimated"))
     limit = plan["limit_bytes"]
-    note = f"of {words.gigabytes(limit)} GB that a program may take" if limit else "at its peak"
-    shown.append(Headline(f"{words.gigabytes(plan['peak_bytes'])} GB", "memory a device", note))
+    note = f"of {words.size(limit)} that a program may take" if limit else "at its peak"
+    shown.append(Headline(words.size(plan["peak_bytes"]), "memory a device", note))
     return shown
 
 

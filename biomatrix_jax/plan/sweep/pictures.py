@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from biomatrix_jax.plan.sweep.outcome import FITS, UNKNOWN, Outcome
-from biomatrix_jax.plan.sweep.words import gigabytes, named, shown
+from biomatrix_jax.plan.sweep.words import named, shown, size
 from biomatrix_jax.report.bar_chart import PartedBar, bar_chart
 from biomatrix_jax.report.chart import Series, line_chart
 
@@ -57,7 +57,7 @@ def memory(outcomes: Sequence[Outcome]) -> Picture:
             y_label="memory of a device, GB",
             labelled=labelled,
             dotted=True,
-            limit=(f"{gigabytes(limit)} GB may be used", limit / 1e9) if limit else None,
+            limit=(f"{size(limit)} may be used", limit / 1e9) if limit else None,
         )
 
     left_out = len(groups) - len(lines)

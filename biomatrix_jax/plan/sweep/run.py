@@ -152,7 +152,7 @@ class Progress:
         settings = ", ".join(words.shown(value) for _, value in one.point.settings)
         came = one.reason or one.status
         if one.plan:
-            came = f"{words.gigabytes(one.plan['peak_bytes'])} GB, {came}"
+            came = f"{words.size(one.plan['peak_bytes'])}, {came}"
         line = f"[{self._count}/{self._total}] {settings}: {came}{' (cached)' * one.cached}"
         if self._bar is None:
             print(line, file=sys.stderr, flush=True)

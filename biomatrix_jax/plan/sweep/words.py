@@ -39,7 +39,7 @@ def row(one: Outcome) -> list[str]:
         _or_dash(one.tokens_per_second, "{:,.0f}"),
         _or_dash(one.plan["estimated_step_seconds"], "{:.3g} s"),
         _or_dash(one.plan["estimated_mfu"], "{:.1%}"),
-        f"{gigabytes(one.plan['peak_bytes'])} GB",
+        size(one.plan["peak_bytes"]),
         _or_dash(one.communication_share, "{:.0%}"),
         outcome,
     ]
@@ -79,15 +79,16 @@ def command(best: Outcome, config: str, fixed: Sequence[str]) -> str:
     return shlex.join(["biomatrix", "train", config, *fixed, *best.point.overrides, "--out", "RUN"])
 
 
-def gigabytes(amount: float) -> str:
-    return f"{amount / 1e9:.3g}" if amount < 1e9 else f"{amount / 1e9:,.1f}"
+def size(amount: float) -> str:
+    """Of memory: 95.7 GB, 4.8 MB."""
+    return f"{amount / 1e9:,.1f} GB" if amount >= 1e9 else f"{amount / 1e6:,.1f} MB"
 
 
 def _merits(one: Outcome) -> str:
     plan = one.plan
-    memory = f"{gigabytes(plan['peak_bytes'])} GB a device"
+    memory = f"{size(plan['peak_bytes'])} a device"
     if plan["limit_bytes"]:
-        memory += f" of {gigabytes(plan['limit_bytes'])} GB"
+        memory += f" of {size(plan['limit_bytes'])}"
     if one.tokens_per_second is None:
         return f"{memory}, the least of all; of this device no speed is known"
     return (
@@ -107,9 +108,7 @@ def _against(outcomes: Sequence[Outcome], key: str) -> str:
     other = others[0]
     slower = 1 - other.tokens_per_second / best.tokens_per_second
     less = best.plan["peak_bytes"] - other.plan["peak_bytes"]
-    memory = (
-        f"{gigabytes(abs(less))} GB {'less' if less > 0 else 'more'}" if less else "as much memory"
-    )
+    memory = f"{size(abs(less))} {'less' if less > 0 else 'more'}" if less else "as much memory"
     pace = f"{slower:.1%} slower" if slower >= 0.0005 else "as fast"
     name = axis_names(outcomes)[key]
     return f"With another {name} the best is {named(other, key)}: {pace}, {memory}."

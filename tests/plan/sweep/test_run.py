@@ -1,0 +1,130 @@
+import importlib.util
+import json
+
+import pytest
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.plan.sweep import pool, run
+from tests.plan.sweep.planned import plan
+
+AXES = ["mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}]", "compute.remat=[full, none]"]
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Answers for the workers, and keeps what they were asked; the user's cache is empty."""
+    asked = []
+    describe = {"devices": 8, "slices": 1, "kind": "TPU v5p", "host_bytes": 1}
+
+    def answer(requests, jobs, done, need=0):
+        for index, request in reversed(list(enumerate(requests))):
+            config = request.get("config")
+            if config is None:
+                done(index, describe)
+                continue
+            asked.append(config)
+            seconds = 2.0 if config["compute"]["remat"] == "full" else 1.0
+            reply = {"plan": plan(seconds=seconds * config["mesh"]["tensor"]), "host_bytes": 7}
+            if config["compute"]["remat"] == "dots":
+                reply = {"failed": "killed"}
+            done(index, reply)
+
+    monkeypatch.setattr(pool, "run", answer)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    return asked
+
+
+def test_every_point_is_planned_and_ranked(asked, tmp_path, capsys):
+    found = run.sweep("tiny", "v5p:2x2x2", AXES, tmp_path / "out")
+    best, *_, worst = found.outcomes
+    assert best.point.overrides == ["mesh={fsdp: 8}", "compute.remat=none"]
+    assert worst.point.overrides == ["mesh={fsdp: 4, tensor: 2}", "compute.remat=full"]
+    assert len(asked) == 4
+    assert "biomatrix train tiny 'mesh={fsdp: 8}' compute.remat=none --out RUN" in found.text()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert {"results.csv", "report.html", "cache"} < {p.name for p in (tmp_path / "out").iterdir()}
+    assert not (tmp_path / "user").exists()
+
+
+def test_what_was_planned_before_is_not_planned_again(asked, tmp_path, capsys):
+    first = run.sweep("tiny", "v5p:2x2x2", AXES)
+    assert (tmp_path / "user").exists()
+    more = [AXES[0], "compute.remat=[full, none, minimal]"]
+    again = run.sweep("tiny", "v5p:2x2x2", more)
+    assert len(asked) == 6
+    assert [one.cached for one in first.outcomes] == [False] * 4
+    assert sum(one.cached for one in again.outcomes) == 4
+    assert capsys.readouterr().err.count("(cached)") == 4
+
+
+def test_a_failure_is_shown_and_tried_again(asked):
+    for times in (1, 2):
+        found = run.sweep("tiny", "v5p:2x2x2", ["compute.remat=[full, dots]"])
+        assert [one.status for one in found.outcomes] == ["fits", "failed"]
+        assert [config["compute"]["remat"] for config in asked].count("dots") == times
+
+
+def test_points_that_come_to_the_same_are_planned_once(asked):
+    found = run.sweep("tiny", "v5p:2x2x2", ["mesh=[{fsdp: 8}, {fsdp: 8, tensor: 1}]"])
+    assert len(asked) == 1
+    assert len(found.outcomes) == 2
+
+
+def test_a_point_that_is_no_configuration_is_listed(asked):
+    found = run.sweep("tiny", "v5p:2x2x2", ["compute.remat=[full, ful]", "model.layers=3"])
+    bad = found.outcomes[-1]
+    assert bad.status == "invalid"
+    assert "compute.remat" in bad.reason
+    assert [config["model"]["layers"] for config in asked] == [3]
+
+
+def test_without_lists_a_usual_grid_is_swept(asked):
+    found = run.sweep("tiny", "v5p:2x2x2", ["compute.dtype=bfloat16"])
+    keys = [key for key, _ in found.outcomes[0].point.settings]
+    assert keys == ["mesh", "compute.remat", "train.accumulate"]
+    assert {config["compute"]["dtype"] for config in asked} == {"bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["compute.rmat=[full]"], "did you mean remat"),
+        (["compute.remat=[ful, fll]"], "none of 2 points can be planned: .*remat"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(asked, tmp_path, overrides, message):
+    with pytest.raises(BadInput, match=message):
+        run.sweep("tiny", "v5p:2x2x2", overrides, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not asked
+
+
+def test_simulated_devices_are_really_planned_for(tmp_path):
+    axes = ["mesh=[{fsdp: 2}, {data: 3}]"]
+    found = run.sweep("tiny", "cpu:2", axes, tmp_path)
+    planned, invalid = found.outcomes
+    assert planned.plan["mesh"]["fsdp"] == planned.plan["devices"] == 2
+    assert planned.plan["peak_bytes"] > 1e6
+    assert invalid.status == "invalid"
+    assert "3 devices" in invalid.reason
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["devices"] == "2 x cpu"
+    again = run.sweep("tiny", "cpu:2", axes, tmp_path)
+    assert [one.cached for one in again.outcomes] == [True, True]
+    assert again.outcomes[0].plan == planned.plan
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="libtpu is not installed")
+def test_a_tpu_is_really_planned_for(tmp_path):
+    found = run.sweep("tiny", "v5e:2x2", ["mesh=[{fsdp: 4}, {fsdp: 2, tensor: 2}]"], tmp_path)
+    assert [one.status for one in found.outcomes] == ["fits", "fits"]
+    best, other = found.outcomes
+    assert best.tokens_per_second >= other.tokens_per_second > 0
+    assert all(one.communication_share > 0 for one in found.outcomes)
+
+
+def test_an_unknown_topology_is_refused():
+    with pytest.raises(BadInput, match="unknown topology 'v5q:2x2'"):
+        run.sweep("tiny", "v5q:2x2", ["mesh=[{fsdp: 4}]"])
