@@ -114,26 +114,36 @@ def data_inspect(directory, rows, as_json):
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is reached.")
 @click.option("--processes", type=click.IntRange(1), help="How many there are.")
 @click.option("--process-id", type=click.IntRange(0), help="Which one this is, from 0.")
-def train(config, overrides, out, cpu_devices, distributed, coordinator, processes, process_id):
-    """Pretraining or instruction tuning as CONFIG says; starting again resumes by itself."""
+@click.option(
+    "--allow-changes",
+    is_flag=True,
+    help="Resume with a configuration or data that change what the run means; the run keeps a "
+    "record of it.",
+)
+def train(config, overrides, out, cpu_devices, distributed, allow_changes, **joined):
+    """Pretraining or instruction tuning as CONFIG says; starting again resumes by itself.
+
+    SIGTERM and SIGINT save and end it with status 0. When one of several processes dies, all end.
+    """
     from biomatrix_jax.config import load
+    from biomatrix_jax.train.stopping import stop_on_signal
 
     run = load(config, overrides)
-    joined = (coordinator, processes, process_id)
-    if distributed or any(value is not None for value in joined):
+    with stop_on_signal():  # while JAX is imported, too
+        from biomatrix_jax.lifeline import shared_fate
         from biomatrix_jax.processes import join
-        from biomatrix_jax.sharding.mesh import request_cpu_devices
+        from biomatrix_jax.sharding.mesh import request_cpu_devices, simulate_cpu_devices
 
-        if cpu_devices:  # of each process's own
-            request_cpu_devices(cpu_devices)
-        join(*joined)
-    elif cpu_devices:
-        from biomatrix_jax.sharding.mesh import simulate_cpu_devices
+        if distributed or any(value is not None for value in joined.values()):
+            if cpu_devices:  # of each process's own
+                request_cpu_devices(cpu_devices)
+            join(joined["coordinator"], joined["processes"], joined["process_id"])
+        elif cpu_devices:
+            simulate_cpu_devices(cpu_devices)
+        from biomatrix_jax.train.loop import train
 
-        simulate_cpu_devices(cpu_devices)
-    from biomatrix_jax.train.loop import train
-
-    train(run, out)
+        with shared_fate():
+            train(run, out, allow_changes=allow_changes)
 
 
 @biomatrix.group()

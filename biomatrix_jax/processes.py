@@ -7,6 +7,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from biomatrix_jax.errors import BadInput
 
+HEARTBEAT = 30  # seconds of silence after which the runtime takes a process for dead
+
 
 def join(
     coordinator: str | None = None,
@@ -29,8 +31,10 @@ def join(
         raise BadInput("give all of --coordinator, --processes and --process-id, or none of them")
     if all(given) and not 0 <= process < count:
         raise BadInput(f"--process-id {process} must be from 0 to {count - 1}, below --processes")
+    # SIGTERM is ours to hear, see `train.stopping`.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(coordinator, count, process)
+        jax.distributed.initialize(coordinator, count, process, heartbeat_timeout_seconds=HEARTBEAT)
     except ValueError as error:
         raise BadInput(
             f"the environment does not say which processes there are ({error}): give "

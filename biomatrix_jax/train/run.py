@@ -89,7 +89,7 @@ def check_directory(out: Path) -> bool:
       BadInput: it holds something else, or no checkpoint can lie there.
     """
     check_place(out / CHECKPOINTS)
-    if not out.exists() or (out.is_dir() and {p.name for p in out.iterdir()} <= {lock.FILE}):
+    if not out.exists() or (out.is_dir() and all(map(_is_passing, out.iterdir()))):
         return False
     if not (out / CONFIG).is_file():
         raise BadInput(f"{out} exists and is not a run (it has no {CONFIG}): choose another place")
@@ -232,6 +232,11 @@ def last(good: int | None) -> str:
     return (
         "it has no checkpoint yet" if good is None else f"step {good} is its last good checkpoint"
     )
+
+
+def _is_passing(path: Path) -> bool:
+    """Whether it is what a process leaves that was killed before it wrote a configuration."""
+    return path.name == lock.FILE or path.name.startswith(f".{CONFIG}.incomplete-")
 
 
 def _shapes(key: str, before: RunConfig, now: RunConfig) -> bool:
