@@ -1,0 +1,110 @@
+"""What a whole program costs a device, loops counted as often as they run."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+
+from biomatrix_jax.plan.hlo import collectives
+from biomatrix_jax.plan.hlo.collectives import Collective
+from biomatrix_jax.plan.hlo.loops import trip_count
+from biomatrix_jax.plan.hlo.products import kernel_flops, product_flops
+from biomatrix_jax.plan.hlo.text import Computation, Instruction, parse
+from biomatrix_jax.plan.hlo.traffic import main_memory_bytes
+
+# Of custom calls: those that compute nothing, or what nobody would call FLOPs.
+_NO_KERNELS = (
+    "AllocateBuffer",
+    "AssumeGatherIndicesInBound",
+    "Sharding",
+    "SPMD",
+    "TopK",
+    "annotate",
+)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one device. `counts` and `sizes` (bytes) are of the same collectives."""
+
+    flops: float = 0.0
+    hbm_bytes: float = 0.0
+    counts: Counter[Collective] = field(default_factory=Counter)
+    sizes: Counter[Collective] = field(default_factory=Counter)
+    unknown: frozenset[str] = frozenset()  # what could not be counted, or only once
+
+    def __add__(self, other: "Costs") -> "Costs":
+        return Costs(
+            self.flops + other.flops,
+            self.hbm_bytes + other.hbm_bytes,
+            self.counts + other.counts,
+            self.sizes + other.sizes,
+            self.unknown | other.unknown,
+        )
+
+    def times(self, count: int) -> "Costs":
+        counts, sizes = (
+            Counter({key: value * count for key, value in counter.items()})
+            for counter in (self.counts, self.sizes)
+        )
+        return Costs(self.flops * count, self.hbm_bytes * count, counts, sizes, self.unknown)
+
+
+def count(text: str, mesh: Mapping[str, int]) -> Costs:
+    """Costs of a compiled program.
+
+    Args:
+      text: `compiled.as_text()`.
+      mesh: names and sizes of the axes that its devices are laid out in.
+    """
+    program = parse(text)
+    known: dict[tuple[str, bool], Costs] = {}
+
+    def of(name: str, fused: bool) -> Costs:
+        if (name, fused) not in known:
+            where = program.computations[name]
+            parts = (one(where, instruction, fused) for instruction in where.instructions)
+            known[name, fused] = reduce(Costs.__add__, parts, Costs())
+        return known[name, fused]
+
+    def one(where: Computation, instruction: Instruction, fused: bool) -> Costs:
+        own = _own(program, where, instruction, fused, mesh)
+        match instruction.opcode:
+            case "while":
+                times = trip_count(program, where, instruction)
+                if times is None:
+                    own += Costs(unknown=frozenset({f"loop {instruction.name}, counted once"}))
+                return own + of(instruction.calls("body")[0], fused).times(times or 1)
+            case "conditional":
+                branches = [of(name, fused) for name in _branches(instruction)]
+                return own + max(branches, key=lambda costs: (costs.flops, costs.hbm_bytes))
+            case "fusion":
+                return own + of(instruction.calls("calls")[0], True)
+            case "call":
+                return own + of(instruction.calls("to_apply")[0], fused)
+            case "async-start":
+                return own + of(instruction.calls("calls")[0], fused)
+        return own
+
+    return of(program.entry.name, False)
+
+
+def _own(program, where: Computation, instruction: Instruction, fused: bool, mesh) -> Costs:
+    sent = collectives.read(where, instruction, mesh)
+    unknown = frozenset()
+    if instruction.opcode == "custom-call" and kernel_flops(where, instruction) is None:
+        target = (instruction.attribute("custom_call_target") or "").strip('"')
+        if not target.startswith(_NO_KERNELS):
+            unknown = frozenset({f"FLOPs of kernel {target} ({instruction.name})"})
+    return Costs(
+        product_flops(where, instruction),
+        0.0 if fused else main_memory_bytes(program, where, instruction),
+        Counter({sent[0]: 1} if sent else {}),
+        Counter({sent[0]: sent[1]} if sent else {}),
+        unknown,
+    )
+
+
+def _branches(instruction: Instruction) -> list[str]:
+    keys = ("branch_computations", "true_computation", "false_computation")
+    return [name for key in keys for name in instruction.calls(key)]
