@@ -7,35 +7,52 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
-from biomatrix_jax.chips import find_chip
+from biomatrix_jax.chips import Chip, find_chip
 from biomatrix_jax.config import RunConfig
+from biomatrix_jax.plan import roofline
+from biomatrix_jax.plan.hlo.collectives import Collective
+from biomatrix_jax.plan.hlo.costs import Costs, count
+from biomatrix_jax.plan.memory import of_compiled, of_refused
 from biomatrix_jax.plan.topology import find_devices
 from biomatrix_jax.sharding.mesh import make_mesh
+from biomatrix_jax.train.flops import flops_per_token
 from biomatrix_jax.train.step import make_step
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Of one device, unless it says otherwise; bytes, FLOPs, seconds."""
+    """Of one device; bytes, FLOPs, seconds. Of a step that does not fit, so that its compiler
+    refuses it, only the memory is known.
+
+    collectives: with "kind", "axes" of the mesh, "group" (devices), "overlapped" (with computing),
+      "count" a step, "bytes" (all arrays together, whole), "wire_bytes" (what a device must send)
+      and "seconds" (estimated; None where the chip is unknown). The slowest first.
+    """
 
     topology: str
     devices: int  # of the topology
     mesh: dict[str, int]
-    argument_bytes: int
+    argument_bytes: int  # parameters, optimizer state, batch
     temp_bytes: int
-    peak_bytes: int
-    fits: bool | None  # None: the device's memory is not known
-    flops: float
-    hbm_bytes: float
+    peak_bytes: int  # of all at one time
+    fits: bool | None  # None: nobody knows the device's memory
+    flops: float | None  # of matrix products, as computed: rematerialised ones again
+    hbm_bytes: float | None  # read and written, estimated
     collectives: list[dict[str, Any]]
-    estimated_step_seconds: float | None
-    estimated_mfu: float | None
+    estimated_step_seconds: float | None  # see `roofline`; None: unknown chip, or it does not fit
+    estimated_mfu: float | None  # of `train.flops.flops_per_token`
     compile_seconds: float
-    limit_bytes: int | None = None
+    limit_bytes: int | None  # of memory, what a program may take
+    output_bytes: int
+    alias_bytes: int  # of outputs, what lies where an argument lay
+    model_flops: float  # those that MFU counts
+    estimated_compute_seconds: float | None  # without collectives
+    notes: tuple[str, ...]  # what could not be counted, what the compiler says
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, JSON's keys."""
+        """Plain values."""
         return dataclasses.asdict(self)
 
 
@@ -43,38 +60,70 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
     """Compiles the train step of `config` for `topology` and reads the result.
 
     Args:
-      topology: a name as `find_devices` takes it, or devices.
+      topology: a name as `find_devices` takes it, or devices. A `config.mesh` that does not
+        multiply to them is an error.
 
     Raises:
-      BadInput: the topology is unknown, or the run does not fit on its mesh's shape.
+      BadInput: the topology is unknown, or the run does not go onto its mesh.
     """
     named = isinstance(topology, str)
     devices = find_devices(topology) if named else list(topology)
-    name = topology if named else f"{len(devices)} x {devices[0].device_kind}"
     mesh = make_mesh(config.mesh, devices)
     step = make_step(config, mesh)
+    chip = find_chip(devices[0].device_kind)
+    tokens = config.data.batch_rows * config.data.row_length / len(devices)
+    model_flops = flops_per_token(config.model, config.data.row_length) * tokens
     lowered = step.train.lower(step.state, step.batch)
     start = time.perf_counter()
-    compiled = lowered.compile()
-    seconds = time.perf_counter() - start
-    memory = compiled.memory_analysis()
-    arguments, temporaries = memory.argument_size_in_bytes, memory.temp_size_in_bytes
-    peak = arguments + temporaries + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    chip = find_chip(devices[0].device_kind)
-    limit = chip and int(chip.usable_bytes or chip.hbm_bytes)
+    costs = None
+    try:
+        compiled = lowered.compile()
+        seconds = time.perf_counter() - start
+        memory = of_compiled(compiled, devices[0])
+        speed = chip and roofline.instruction_seconds(chip, config.compute.dtype)
+        costs = count(compiled.as_text(), mesh.shape, speed)
+    except jax.errors.JaxRuntimeError as error:
+        seconds = time.perf_counter() - start
+        memory = of_refused(error, (step.state, step.batch), step.state, devices[0])
+    sent = _sent(chip, mesh, costs)
+    step_seconds = roofline.step_seconds(chip, costs, sent) if chip and costs else None
     return Plan(
-        topology=name,
+        topology=topology if named else f"{len(devices)} x {devices[0].device_kind}",
         devices=len(devices),
         mesh=dict(mesh.shape),
-        argument_bytes=arguments,
-        temp_bytes=temporaries,
-        peak_bytes=peak,
-        fits=limit and peak <= limit,
-        flops=0.0,
-        hbm_bytes=0.0,
-        collectives=[],
-        estimated_step_seconds=None,
-        estimated_mfu=None,
+        **memory._asdict(),
+        fits=memory.fits,
+        flops=costs and costs.flops,
+        hbm_bytes=costs and costs.hbm_bytes,
+        collectives=_collectives(costs, sent),
+        estimated_step_seconds=step_seconds,
+        estimated_mfu=step_seconds and model_flops / chip.bf16_flops / step_seconds,
         compile_seconds=seconds,
-        limit_bytes=limit,
+        model_flops=model_flops,
+        estimated_compute_seconds=costs.busy if step_seconds else None,
+        notes=tuple(f"not counted: {what}" for what in sorted(costs.unknown)) if costs else (),
     )
+
+
+def _sent(chip: Chip | None, mesh: Mesh, costs: Costs | None) -> dict[Collective, float]:
+    """Seconds of all collectives of a kind together; empty where the chip is unknown."""
+    if not chip or not costs:
+        return {}
+    return {
+        one: roofline.collective_seconds(chip, mesh, one, size) for one, size in costs.sizes.items()
+    }
+
+
+def _collectives(costs: Costs | None, sent: dict[Collective, float]) -> list[dict[str, Any]]:
+    rows = [
+        {
+            **one._asdict(),
+            "axes": list(one.axes),
+            "count": costs.counts[one],
+            "bytes": size,
+            "wire_bytes": one.wire_bytes(size),
+            "seconds": sent.get(one),
+        }
+        for one, size in (costs.sizes if costs else {}).items()
+    ]
+    return sorted(rows, key=lambda row: (-(row["seconds"] or 0), -row["wire_bytes"]))

@@ -26,6 +26,7 @@ class Collective(NamedTuple):
     kind: str
     axes: tuple[str, ...]  # of the mesh, in its order, that vary within a group
     group: int  # devices that exchange with each other; a ring's for a permutation
+    overlapped: bool  # the program goes on computing meanwhile
 
     def wire_bytes(self, size: float) -> float:
         """Bytes that a device must send, of a collective whose array has `size` (see `read`)."""
@@ -43,14 +44,19 @@ def read(
     """-> the collective that an instruction is, and the bytes of its array; None: it is none.
 
     The array is what a device has at most of what is exchanged: an all-gather's result, otherwise
-    the operand. Of an asynchronous one only the start counts.
+    the operand. Of an asynchronous one only the start counts. libtpu writes such a one also as a
+    chain of the same collective in several fusions, which overlap it with products; and some
+    reduce-scatters as a fusion of that name, which sums everything and takes a slice.
 
     Args:
       mesh: axis names and sizes; device ids count along them, the last the fastest.
     """
     kind = _ONCE.get(instruction.opcode)
-    if kind is None:
+    if kind is None or ("chain_id=" in instruction.attributes and not _starts(where, instruction)):
         return None
+    if kind == "all-reduce" and where.name.startswith("all-reduce-scatter"):
+        kind = "reduce-scatter"
+    overlapped = instruction.opcode.endswith("-start") or "chain_id=" in instruction.attributes
     operands = where.operands(instruction)
     if kind == "collective-permute":
         groups = _pairs(instruction)
@@ -64,7 +70,12 @@ def read(
         members = max(len(group) for group in groups)
         if kind == "all-gather":
             size *= members
-    return Collective(kind, axes, members), size
+    return Collective(kind, axes, members, overlapped), size
+
+
+def _starts(where: Computation, instruction: Instruction) -> bool:
+    users = where.users[instruction.name]
+    return any('"AsyncCollectiveStart"' in user.attributes for user in users)
 
 
 def _axes(groups: list[list[int]], mesh: Mapping[str, int]) -> tuple[str, ...]:

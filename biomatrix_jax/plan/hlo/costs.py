@@ -1,7 +1,7 @@
 """What a whole program costs a device, loops counted as often as they run."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -12,15 +12,8 @@ from biomatrix_jax.plan.hlo.products import kernel_flops, product_flops
 from biomatrix_jax.plan.hlo.text import Computation, Instruction, parse
 from biomatrix_jax.plan.hlo.traffic import main_memory_bytes
 
-# Of custom calls: those that compute nothing, or what nobody would call FLOPs.
-_NO_KERNELS = (
-    "AllocateBuffer",
-    "AssumeGatherIndicesInBound",
-    "Sharding",
-    "SPMD",
-    "TopK",
-    "annotate",
-)
+# Beginnings of custom calls that compute; a compiler's own, which only move, have others.
+_KERNELS = ("tpu_custom_call", "__", "triton", "mosaic")
 
 
 @dataclass(frozen=True)
@@ -31,6 +24,7 @@ class Costs:
     hbm_bytes: float = 0.0
     counts: Counter[Collective] = field(default_factory=Counter)
     sizes: Counter[Collective] = field(default_factory=Counter)
+    busy: float = 0.0  # seconds of one instruction after the other, without collectives
     unknown: frozenset[str] = frozenset()  # what could not be counted, or only once
 
     def __add__(self, other: "Costs") -> "Costs":
@@ -39,6 +33,7 @@ class Costs:
             self.hbm_bytes + other.hbm_bytes,
             self.counts + other.counts,
             self.sizes + other.sizes,
+            self.busy + other.busy,
             self.unknown | other.unknown,
         )
 
@@ -47,15 +42,19 @@ class Costs:
             Counter({key: value * count for key, value in counter.items()})
             for counter in (self.counts, self.sizes)
         )
-        return Costs(self.flops * count, self.hbm_bytes * count, counts, sizes, self.unknown)
+        flops, hbm_bytes, busy = (x * count for x in (self.flops, self.hbm_bytes, self.busy))
+        return Costs(flops, hbm_bytes, counts, sizes, busy, self.unknown)
 
 
-def count(text: str, mesh: Mapping[str, int]) -> Costs:
+def count(
+    text: str, mesh: Mapping[str, int], seconds: Callable[[float, float], float] | None = None
+) -> Costs:
     """Costs of a compiled program.
 
     Args:
       text: `compiled.as_text()`.
       mesh: names and sizes of the axes that its devices are laid out in.
+      seconds: how long FLOPs and bytes of one instruction take; None: nobody asks.
     """
     program = parse(text)
     known: dict[tuple[str, bool], Costs] = {}
@@ -78,12 +77,16 @@ def count(text: str, mesh: Mapping[str, int]) -> Costs:
             case "conditional":
                 branches = [of(name, fused) for name in _branches(instruction)]
                 return own + max(branches, key=lambda costs: (costs.flops, costs.hbm_bytes))
-            case "fusion":
-                return own + of(instruction.calls("calls")[0], True)
             case "call":
                 return own + of(instruction.calls("to_apply")[0], fused)
             case "async-start":
                 return own + of(instruction.calls("calls")[0], fused)
+            case "fusion":
+                own += of(instruction.calls("calls")[0], True)
+        # What has started goes on beside the rest, and so does a collective.
+        waits = not fused and not instruction.opcode.endswith("-start")
+        if seconds and waits and instruction.opcode not in collectives.KINDS:
+            own += Costs(busy=seconds(own.flops, own.hbm_bytes))
         return own
 
     return of(program.entry.name, False)
@@ -94,14 +97,14 @@ def _own(program, where: Computation, instruction: Instruction, fused: bool, mes
     unknown = frozenset()
     if instruction.opcode == "custom-call" and kernel_flops(where, instruction) is None:
         target = (instruction.attribute("custom_call_target") or "").strip('"')
-        if not target.startswith(_NO_KERNELS):
+        if target.startswith(_KERNELS):
             unknown = frozenset({f"FLOPs of kernel {target} ({instruction.name})"})
     return Costs(
         product_flops(where, instruction),
         0.0 if fused else main_memory_bytes(program, where, instruction),
         Counter({sent[0]: 1} if sent else {}),
         Counter({sent[0]: sent[1]} if sent else {}),
-        unknown,
+        unknown=unknown,
     )
 
 

@@ -54,8 +54,8 @@ def _read(inner: Computation, parameter: Instruction, operand: Instruction) -> f
     read = 0.0
     for user in _users(inner, parameter):
         updated = user.opcode == "dynamic-update-slice"
-        if updated and _behind(inner, user.operands[0]) is parameter:
-            continue
+        if user.opcode == "tuple" or (updated and _behind(inner, user.operands[0]) is parameter):
+            continue  # handed on, or written into
         sliced = user.opcode in _SLICES and _behind(inner, user.operands[0]) is parameter
         if not sliced:
             return float(whole)
@@ -72,8 +72,10 @@ def _written(inner: Computation, fusion: Instruction) -> float:
     for value, leaf in zip(made, fusion.shape, strict=True):
         if leaf.space == 0:
             value = _behind(inner, value.name)
-            update = value.opcode == "dynamic-update-slice"
-            written += inner.operands(value)[1].bytes if update else leaf.bytes
+            if value.opcode == "dynamic-update-slice":
+                written += inner.operands(value)[1].bytes
+            elif value.opcode != "parameter":
+                written += leaf.bytes
     return written
 
 
