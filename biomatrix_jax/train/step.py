@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from biomatrix_jax.config import RunConfig, ShardingRules
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
+from biomatrix_jax.model.attention.choose import choose
 from biomatrix_jax.model.placement import Placement
 from biomatrix_jax.sharding.rules import (
     batch_sharding,
@@ -74,8 +75,8 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
     """Lays a run out on a mesh.
 
     Raises:
-      BadInput: the rules, the model or the batch do not fit the mesh; `optimizer.frozen` does not
-        fit the model.
+      BadInput: the rules, the model or the batch do not fit the mesh; the attention kernel asked
+        for does not fit them; `optimizer.frozen` does not fit the model.
     """
     rules, rows, length = config.rules, config.data.batch_rows, config.data.row_length
     parts = config.train.accumulate
@@ -85,6 +86,7 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
             "of a batch: change one of them"
         )
     check_batch(mesh, rules, rows // parts, length)
+    attention = choose(config.compute, config.model, mesh, rules, length)
     pin = constrain(mesh, rules)
     loss_lies = Placement(
         *(
@@ -95,7 +97,8 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
 
     def initial_model(seed) -> Decoder:
         rngs = nnx.Rngs(jax.random.key(seed))
-        return Decoder(config.model, config.compute, rngs=rngs, constrain=pin)
+        attend = attention.attend
+        return Decoder(config.model, config.compute, rngs=rngs, constrain=pin, attend=attend)
 
     graphdef, shapes = nnx.split(nnx.eval_shape(initial_model, 0), nnx.Param)
     choice = Choice(config.optimizer, shapes)
@@ -118,6 +121,7 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
 
     def train(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         moving, still = choice.split(state.params)
+        batch = attention.arrange(batch)  # nothing below depends on the order of columns
 
         def sums(moving, batch):
             model = nnx.merge(graphdef, nnx.merge_state(moving, still))
