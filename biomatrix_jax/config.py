@@ -253,16 +253,19 @@ def load_as(cls: type[T], path: str | os.PathLike, overrides=()) -> T:
 
 
 def find(path: str | os.PathLike) -> Path:
-    """A configuration file by path, or by the bare name of a shipped one (`smoke`)."""
+    """A configuration file by path, or a shipped one by its name in `configs/`: `smoke`,
+    `pods/biomatrix_1p7b_v5p_2x2x2`."""
     path = Path(path)
     if path.is_file():
         return path
     shipped = configs_directory()
-    if path.parent == Path(".") and not path.suffix:
+    if not path.is_absolute() and ".." not in path.parts and not path.suffix:
         named = shipped / f"{path}.yaml"
         if named.is_file():
             return named
     names = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml"))) or "none"
+    if pods := len(list(shipped.glob("pods/*.yaml"))):
+        names += f", and {pods} below pods/"
     raise BadInput(f"{path}: no such configuration file; shipped by name: {names}")
 
 

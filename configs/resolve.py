@@ -1,4 +1,4 @@
-"""Writes resolved/ here and in recipes/: what is shipped, with all its values spelled out.
+"""Writes resolved/ here, in pods/ and in recipes/: what is shipped, with all its values spelled out.
 
 It is committed, so that a change of a default shows which runs and data it changes. After a change
 to a configuration, a recipe or a default run: make configs
@@ -14,7 +14,8 @@ CONFIGS = Path(__file__).parent
 
 
 def main() -> None:
-    for folder, load in ((CONFIGS, config.load), (CONFIGS / "recipes", recipe.load)):
+    runs, recipes = (CONFIGS, CONFIGS / "pods"), (CONFIGS / "recipes",)
+    for folder, load in [(f, config.load) for f in runs] + [(f, recipe.load) for f in recipes]:
         for path in sorted(folder.glob("*.yaml")):
             with atomic_file(folder / "resolved" / path.name, "w") as file:
                 file.write(config.dump(load(path)))

@@ -70,8 +70,11 @@ class Outcome:
 
     @property
     def communication_bytes(self) -> float | None:
-        """Of a step, what a device receives of the others; None where there is no plan."""
-        return self.plan and float(sum(one["bytes"] for one in self.plan["collectives"]))
+        """Of a step, what a device must send, and receives as much; None where nothing was
+        compiled, or the compiler refused it for its size."""
+        if not self.plan or self.plan["flops"] is None:
+            return None
+        return float(sum(one["wire_bytes"] for one in self.plan["collectives"]))
 
     @property
     def communication_share(self) -> float | None:

@@ -10,7 +10,8 @@ from biomatrix_jax.plan.sweep.words import named, shown, size
 from biomatrix_jax.report.bar_chart import PartedBar, bar_chart
 from biomatrix_jax.report.chart import Series, line_chart
 
-COLORS = ("s1", "s2", "s3", "s4", "s5", "s6")  # kinds of collectives are five
+COLORS = ("s1", "s2", "s3", "s4", "s5", "s6")
+KIND_COLORS = (*COLORS, "s0")  # as many as there are kinds of collectives
 BATCH = ("data.batch_rows", "train.accumulate")  # keys that set how much goes through at a time
 WIDTH, NARROW = 1000, 380  # on a page, and on a phone's
 MOST_BARS = 12
@@ -97,7 +98,7 @@ def communication(outcomes: Sequence[Outcome]) -> Picture:
         "For how much of a step's estimated time the network is busy, hidden behind arithmetic or "
         f"not. {_cut(outcomes, chosen)}"
     )
-    parts = list(zip(kinds, COLORS, strict=False))
+    parts = list(zip(kinds, KIND_COLORS, strict=False))
     return _bars("communication", "Communication", bars, parts, "% of the step", caption)
 
 

@@ -26,11 +26,16 @@ def plan(peak=30e9, seconds=2.0, limit=100e9, mesh=None, **changes):
         "flops": 1e15,
         "hbm_bytes": 1e12,
         "collectives": [
-            {"kind": "all-gather", "axes": ["fsdp"], "bytes": 3e9, "seconds": 0.1 * (seconds or 0)},
+            {
+                "kind": "all-gather",
+                "axes": ["fsdp"],
+                "wire_bytes": 3e9,
+                "seconds": 0.1 * (seconds or 0),
+            },
             {
                 "kind": "all-reduce",
                 "axes": ["tensor"],
-                "bytes": 1e9,
+                "wire_bytes": 1e9,
                 "seconds": 0.1 * (seconds or 0),
             },
         ],

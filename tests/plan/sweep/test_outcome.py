@@ -65,6 +65,11 @@ def test_why_a_point_is_out_is_one_line():
         "needs 120.0 GB of the 100.0 GB that a program may take"
     )
     assert outcomes[2, "minimal", 1].reason == "this <point> does not divide"
+    refused = plan(200e9, None, flops=None, hbm_bytes=None, collectives=[])
+    [refused, *_] = planned(lambda point: {"plan": refused})
+    assert refused.status == "too large"
+    assert refused.communication_bytes is refused.communication_share is None
+    assert ",200000000000," in as_csv([refused])
     [failed, *_] = planned(lambda point: {"failed": "the compiler crashed"})
     assert (failed.status, failed.reason, failed.plan) == ("failed", "the compiler crashed", None)
     assert failed.tokens_at_once is None

@@ -1,0 +1,175 @@
+"""configs/pods/ and docs/pods.md from the results of benchmarks/pods.py."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from biomatrix_jax.config import find, parse_yaml
+from biomatrix_jax.files import atomic_file
+from biomatrix_jax.plan.sweep.grid import spell
+from biomatrix_jax.plan.sweep.words import shown, size
+
+COLUMNS = ("tokens/s a device", "step, s", "MFU", "memory", "network", "")
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs" / "pods"
+DOCUMENT = ROOT / "docs" / "pods.md"
+NAMES = {"biomatrix_1p7b": "BioMatrix-1.7B", "biomatrix_4b": "BioMatrix-4B"}
+HOW = {
+    "compiled": "compiled for it by libtpu {libtpu}",
+    "arithmetic": "reckoned by arithmetic, not compiled and not run",
+}
+
+
+def write(results: Sequence[dict]) -> None:
+    """Writes a configuration for each pod of which some point fits, and the table of all."""
+    for result in results:
+        if _best(result):
+            with atomic_file(CONFIGS / f"{result['name']}.yaml", "w") as file:
+                file.write(configuration(result))
+    with atomic_file(DOCUMENT, "w") as file:
+        file.write(document(results))
+
+
+def configuration(result: dict) -> str:
+    """The YAML of a pod's best point: what the model's own file says, and the point's settings."""
+    best = _best(result)
+    path = find(result["model"])
+    tree = parse_yaml(path.read_text("utf-8"), str(path)) or {}
+    for key, value in best["settings"].items():
+        *sections, name = key.split(".")
+        inner = tree
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[name] = value
+    comment = [
+        f"{NAMES[result['model']]} on {_devices(result)}: the best of {len(result['points'])} "
+        f"points, {_how(result)}",
+        f"(docs/pods.md). An estimated {best['tokens_per_second_per_device']:,.0f} tokens/s a "
+        f"device, {best['estimated_step_seconds']:.3g} s a step;",
+        f"{size(best['peak_bytes'])} of memory"
+        + (" at least." if result["how"] == "arithmetic" else "."),
+        f"Made by benchmarks/pods.py {result['name']}; change that, not this.",
+    ]
+    lines = [f"# {line}" for line in comment]
+    return "\n".join([*lines, *(f"{key}: {spell(value)}" for key, value in tree.items()), ""])
+
+
+def document(results: Sequence[dict]) -> str:
+    """docs/pods.md."""
+    lines = ["# Pod configurations", "", *_paragraphs(results), ""]
+    compiled = [result for result in results if result["how"] == "compiled"]
+    reckoned = [result for result in results if result["how"] == "arithmetic"]
+    if compiled:
+        lines += ["## TPU slices", "", COMPILED, ""]
+        lines += [line for result in compiled for line in (*_section(result), "")]
+    if reckoned:
+        lines += ["## GPUs, by arithmetic", "", RECKONED, "", *_summary(reckoned), ""]
+    return "\n".join(lines)
+
+
+COMPILED = (
+    "Memory is the compiler's own account of the whole step against what it lets a program have; "
+    "step time, MFU and the network's part are the planner's estimate from the compiled program "
+    "and the published peaks. Nothing was run."
+)
+RECKONED = (
+    "No compiler for these is at hand without the device, so nothing was compiled: the figures are "
+    "arithmetic (`benchmarks/arithmetic.py`). Memory is a floor, and may fill 60% of the device; "
+    "time takes products at 60% of the peak and the network after them, eight GPUs to a node; MFU "
+    "counts attention over whole rows, half of which the causal mask leaves. Take the mesh and the "
+    "order of the points from here, not the pace; on the machine itself `biomatrix plan CONFIG "
+    "--topology here --sweep` compiles. The best point of each mesh; all "
+    "points are in `benchmarks/results/pods/`."
+)
+
+
+def _paragraphs(results: Sequence[dict]) -> list[str]:
+    return [
+        "`configs/pods/` holds a configuration for each model and slice below. All train on the "
+        "published batch, 1,024 rows of 8,192 tokens, in as many parts (`train.accumulate`) as "
+        "one or two rows a device at a time make; they differ in the mesh and in what the backward "
+        "pass keeps. Each is the best point of a sweep (bold); all its points are here.",
+        "",
+        "```",
+        "biomatrix train pods/" + results[0]["name"] + " data.path=ROWS train.init_from=MODEL "
+        "--out RUN",
+        "python benchmarks/pods.py                  # makes all of it again",
+        "python benchmarks/pods.py " + results[0]["name"] + "    # one of them",
+        "```",
+    ]
+
+
+def _section(result: dict) -> list[str]:
+    """All points of one pod."""
+    points = result["points"]
+    lines = [
+        f"### {NAMES[result['model']]} on {_devices(result)}",
+        "",
+        f"`pods/{result['name']}`, {_how(result)} ({result['machine']['date']}).",
+        "",
+        *_header([*_names(points), *COLUMNS]),
+    ]
+    return lines + [_line(_settings(p), p, p is _best(result)) for p in points]
+
+
+def _summary(results: Sequence[dict]) -> list[str]:
+    """The best point of each mesh, of all pods in one table."""
+    lines = _header(["configuration", *_names(results[0]["points"]), *COLUMNS])
+    for result in results:
+        meshes: dict[str, dict] = {}
+        for point in result["points"]:
+            meshes.setdefault(str(point["settings"]["mesh"]), point)
+        for point in meshes.values():
+            best = point is _best(result)
+            name = f"`pods/{result['name']}`" if best else ""
+            lines.append(_line([name, *_settings(point)], point, best))
+    return lines
+
+
+def _header(names: Sequence[str]) -> list[str]:
+    texts = len(names) - len(COLUMNS)
+    rule = "|" + " --- |" * texts + " ---: |" * (len(COLUMNS) - 1) + " --- |"
+    return ["| " + " | ".join(names) + " |", rule]
+
+
+def _line(first: Sequence[str], point: dict, best: bool) -> str:
+    cells = [*first, *_cells(point)]
+    return "| " + " | ".join(f"**{cell}**" if cell and best else cell for cell in cells) + " |"
+
+
+def _names(points: Sequence[dict]) -> list[str]:
+    return [key.rsplit(".", 1)[-1] for key in points[0]["settings"]]
+
+
+def _settings(point: dict) -> list[str]:
+    return [shown(value) for value in point["settings"].values()]
+
+
+def _cells(point: dict) -> list[str]:
+    if point["peak_bytes"] is None:
+        return ["", "", "", "", "", f"{point['status']}: {point['reason']}"]
+    forms = {
+        "tokens_per_second_per_device": "{:,.0f}",
+        "estimated_step_seconds": "{:.3g}",
+        "estimated_mfu": "{:.0%}",
+        "peak_bytes": "",
+        "communication_share": "{:.0%}",
+    }
+    cells = {k: "" if point[k] is None else form.format(point[k]) for k, form in forms.items()}
+    cells["peak_bytes"] = size(point["peak_bytes"])
+    return [*cells.values(), "" if point["status"] == "fits" else point["status"]]
+
+
+def _best(result: dict) -> dict | None:
+    first = result["points"][0]
+    return first if first["status"] == "fits" else None
+
+
+def _devices(result: dict) -> str:
+    kind, shape = result["topology"].split(":")
+    if result["how"] == "arithmetic":
+        return f"{shape} {kind}"
+    return f"TPU {kind} {shape}, {result['points'][0]['devices']} chips"
+
+
+def _how(result: dict) -> str:
+    return HOW[result["how"]].format(libtpu=result["machine"]["versions"].get("libtpu"))
