@@ -88,61 +88,65 @@ def flash(
 
 def _forward(q_btnh, k_bskh, v_bskh, rows, sizes, interpret):
     sizes = sizes or tiles(q_btnh.shape[-1], q_btnh.dtype)
-    tile = sizes.forward
+    out_btnh, log_sum_bnt = _output(q_btnh, k_bskh, v_bskh, rows, sizes, interpret)
+    out_btnh = checkpoint_name(out_btnh, SAVED)
+    log_sum_bnt = checkpoint_name(log_sum_bnt, SAVED)
+    return out_btnh, (q_btnh, k_bskh, v_bskh, rows, out_btnh, log_sum_bnt)
+
+
+# Compiled on its own because JAX does not drop a Pallas call that nobody needs, as with `SAVED`.
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _output(q_btnh, k_bskh, v_bskh, rows, sizes, interpret):
     q, k, v, filled = _filled(q_btnh, k_bskh, v_bskh, rows, sizes)
     b, t, n, _ = q.shape
-    call = _query_blocks(q, k, tile.queries)
+    tile = sizes.forward
+    specs = _query_blocks(q, k, tile.queries)
     spans, _ = blocks.spans(filled, tile.queries, tile.keys)
     out, log_sum_bnt = pl.pallas_call(
         functools.partial(gpu_kernels.forward, keys=tile.keys, scale=q_btnh.shape[-1] ** -0.5),
-        grid=call.grid,
-        in_specs=[*call.rows, call.queries, call.keys, call.keys],
-        out_specs=[call.queries, call.numbers],
+        grid=specs.grid,
+        in_specs=specs.of_forward,
+        out_specs=[specs.queries, specs.numbers],
         out_shape=[_like(q), jax.ShapeDtypeStruct((b, n, t), jnp.float32)],
         **_options("forward", tile, interpret),
     )(spans, *filled, q, k, v)
-    out_btnh = checkpoint_name(out[:, : q_btnh.shape[1], :, : q_btnh.shape[3]], SAVED)
-    log_sum_bnt = checkpoint_name(log_sum_bnt, SAVED)
-    return out_btnh, (q_btnh, k_bskh, v_bskh, rows, out_btnh, log_sum_bnt)
+    return out[:, : q_btnh.shape[1], :, : q_btnh.shape[3]], log_sum_bnt
 
 
 def _backward(sizes, interpret, saved, d_out_btnh):
     q_btnh, k_bskh, v_bskh, rows, out_btnh, log_sum_bnt = saved
     sizes = sizes or tiles(q_btnh.shape[-1], q_btnh.dtype)
     q, k, v, filled = _filled(q_btnh, k_bskh, v_bskh, rows, sizes)
-    d_out = _fill(d_out_btnh.astype(q.dtype), *q.shape[1::2])
+    d_out = _fill(d_out_btnh, *q.shape[1::2])
     # What the softmax takes off the gradient of each of a query's scores.
     mean_btn = (d_out_btnh.astype(jnp.float32) * out_btnh.astype(jnp.float32)).sum(-1)
     mean_bnt = jnp.pad(mean_btn, ((0, 0), (0, q.shape[1] - mean_btn.shape[1]), (0, 0))).mT
+    given = (*filled, q, k, v, d_out, log_sum_bnt, mean_bnt)
     scale = q_btnh.shape[-1] ** -0.5
 
     tile = sizes.to_queries
-    call = _query_blocks(q, k, tile.queries)
+    specs = _query_blocks(q, k, tile.queries)
     spans, _ = blocks.spans(filled, tile.queries, tile.keys)
     dq = pl.pallas_call(
         functools.partial(gpu_kernels.to_queries, keys=tile.keys, scale=scale),
-        grid=call.grid,
-        in_specs=[
-            *call.rows, call.queries, call.keys, call.keys, call.queries, call.numbers, call.numbers
-        ],
-        out_specs=call.queries,
+        grid=specs.grid,
+        in_specs=specs.of_backward,
+        out_specs=specs.queries,
         out_shape=_like(q),
         **_options("to_queries", tile, interpret),
-    )(spans, *filled, q, k, v, d_out, log_sum_bnt, mean_bnt)  # fmt: skip
+    )(spans, *given)
 
     tile = sizes.to_keys
-    call = _key_blocks(q, k, tile.keys)
+    specs = _key_blocks(q, k, tile.keys)
     _, spans = blocks.spans(filled, tile.queries, tile.keys)
     dk, dv = pl.pallas_call(
         functools.partial(gpu_kernels.to_keys, queries=tile.queries, scale=scale),
-        grid=call.grid,
-        in_specs=[
-            *call.rows, call.queries, call.keys, call.keys, call.queries, call.numbers, call.numbers
-        ],
-        out_specs=[call.keys, call.keys],
+        grid=specs.grid,
+        in_specs=specs.of_backward,
+        out_specs=[specs.keys, specs.keys],
         out_shape=[_like(k), _like(v)],
         **_options("to_keys", tile, interpret),
-    )(spans, *filled, q, k, v, d_out, log_sum_bnt, mean_bnt)  # fmt: skip
+    )(spans, *given)
     (t, _, h), s = q_btnh.shape[1:], k_bskh.shape[1]
     return dq[:, :t, :, :h], dk[:, :s, :, :h], dv[:, :s, :, :h], None
 
@@ -158,6 +162,14 @@ class _Specs(NamedTuple):
     queries: pl.BlockSpec  # [B, T, N, H]
     keys: pl.BlockSpec  # [B, S, K, H]
     numbers: pl.BlockSpec  # one of a query, [B, N, T]
+
+    @property
+    def of_forward(self) -> list[pl.BlockSpec]:
+        return [*self.rows, self.queries, self.keys, self.keys]
+
+    @property
+    def of_backward(self) -> list[pl.BlockSpec]:
+        return [*self.of_forward, self.queries, self.numbers, self.numbers]
 
 
 def _query_blocks(q: jax.Array, k: jax.Array, block: int) -> _Specs:
