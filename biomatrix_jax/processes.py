@@ -1,10 +1,13 @@
 """What the processes of one JAX program do together."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from biomatrix_jax import clusters
 from biomatrix_jax.errors import BadInput
 
 HEARTBEAT = 30  # seconds of silence after which the runtime takes a process for dead
@@ -18,8 +21,8 @@ def join(
     """Makes this process one of several that run the same program. Call it before JAX starts.
 
     Args:
-      coordinator: host:port of process 0, which all can reach; None, like the others: JAX finds all
-        three in the environment of a TPU pod, Slurm, Open MPI or Kubernetes.
+      coordinator: host:port of process 0, which all can reach; None, like the others: all three
+        are found in the environment of a TPU pod, Slurm, Open MPI or a JobSet.
       count: of all processes.
       process: which one this is, from 0.
 
@@ -31,10 +34,22 @@ def join(
         raise BadInput("give all of --coordinator, --processes and --process-id, or none of them")
     if all(given) and not 0 <= process < count:
         raise BadInput(f"--process-id {process} must be from 0 to {count - 1}, below --processes")
-    # SIGTERM is ours to hear, see `train.stopping`.
+    gpus = None
+    if not any(given):
+        coordinator, count, process = clusters.find_processes(os.environ) or (None,) * 3
+        gpus = clusters.own_gpus(os.environ)
+    # SIGTERM is ours to hear, see `stopping`.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(coordinator, count, process, heartbeat_timeout_seconds=HEARTBEAT)
+        jax.distributed.initialize(
+            coordinator,
+            count,
+            process,
+            gpus,
+            # All being said, a scheduler's variables would only hide GPUs.
+            cluster_detection_method="deactivate" if coordinator else None,
+            heartbeat_timeout_seconds=HEARTBEAT,
+        )
     except ValueError as error:
         raise BadInput(
             f"the environment does not say which processes there are ({error}): give "
