@@ -2,6 +2,8 @@
 
 import errno
 import gc
+import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -126,10 +128,10 @@ def train(config, overrides, out, cpu_devices, distributed, allow_changes, **joi
     SIGTERM and SIGINT save and end it with status 0. When one of several processes dies, all end.
     """
     from biomatrix_jax.config import load
-    from biomatrix_jax.train.stopping import stop_on_signal
+    from biomatrix_jax.stopping import leave, stop_on_signal
 
     run = load(config, overrides)
-    with stop_on_signal():  # while JAX is imported, too
+    with stop_on_signal() as stop:  # while JAX is imported, too
         from biomatrix_jax.lifeline import shared_fate
         from biomatrix_jax.processes import join
         from biomatrix_jax.sharding.mesh import request_cpu_devices, simulate_cpu_devices
@@ -144,6 +146,34 @@ def train(config, overrides, out, cpu_devices, distributed, allow_changes, **joi
 
         with shared_fate():
             train(run, out, allow_changes=allow_changes)
+    if stop.abandoned:
+        leave(0)
+
+
+@biomatrix.command()
+@click.argument("config", type=_path)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option(
+    "--topology",
+    required=True,
+    help="v5p:2x2x2, v5e:4x4 or v6e:4x4 (v5e:4x4*2: two slices), with no TPU at hand; cpu:8; here.",
+)
+@click.option("--mesh", help="Sizes of its axes, the others 1: fsdp=8 or fsdp=4,tensor=2.")
+@click.option("--json", "as_json", is_flag=True)
+def plan(config, overrides, topology, mesh, as_json):
+    """Memory, FLOPs, communication and estimated time of a training step on TOPOLOGY.
+
+    The step is compiled, not run, and the data need not exist.
+    """
+    # Of a compiler that has no device the warnings are about that.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from biomatrix_jax.config import load
+    from biomatrix_jax.plan.plan import plan
+    from biomatrix_jax.plan.words import mesh_overrides, text
+
+    run = load(config, [*overrides, *(mesh_overrides(mesh) if mesh else [])])
+    planned = plan(run, topology)
+    click.echo(json.dumps(planned.as_json()) if as_json else text(planned))
 
 
 @biomatrix.group()

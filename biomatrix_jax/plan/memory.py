@@ -63,12 +63,12 @@ def of_refused(error: Exception, arguments: Any, outputs: Any, device: jax.Devic
     if said is None:
         raise BadInput(f"the compiler cannot make a program of this step: {message}") from None
     needed, limit = (_bytes(*said.group(first, first + 1)) for first in (1, 3))
-    own, kept = _own_bytes(arguments), _own_bytes(outputs)
+    own, kept = own_bytes(arguments), own_bytes(outputs)
     return Memory(own, max(needed - own, 0), kept, kept, needed, _limit(device) or limit)
 
 
-def _own_bytes(tree: Any) -> int:
-    """Bytes of one device's pieces, without the padding that it may give them."""
+def own_bytes(tree: Any) -> int:
+    """Bytes of one device's pieces of a tree of shapes with shardings, without any padding."""
     return sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)

@@ -14,7 +14,7 @@ from biomatrix_jax.config import RunConfig
 from biomatrix_jax.plan import roofline
 from biomatrix_jax.plan.hlo.collectives import Collective
 from biomatrix_jax.plan.hlo.costs import Costs, count
-from biomatrix_jax.plan.memory import of_compiled, of_refused
+from biomatrix_jax.plan.memory import of_compiled, of_refused, own_bytes
 from biomatrix_jax.plan.topology import find_devices
 from biomatrix_jax.sharding.mesh import make_mesh
 from biomatrix_jax.train.flops import flops_per_token
@@ -45,11 +45,12 @@ class Plan:
     estimated_mfu: float | None  # of `train.flops.flops_per_token`
     compile_seconds: float
     limit_bytes: int | None  # of memory, what a program may take
+    argument_parts: dict[str, int]  # bytes by part of the state, and of the batch; without padding
     output_bytes: int
     alias_bytes: int  # of outputs, what lies where an argument lay
     model_flops: float  # those that MFU counts
     estimated_compute_seconds: float | None  # without collectives
-    notes: tuple[str, ...]  # what could not be counted, what the compiler says
+    notes: tuple[str, ...]  # what was counted otherwise than it runs
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -92,6 +93,11 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
         devices=len(devices),
         mesh=dict(mesh.shape),
         **memory._asdict(),
+        argument_parts={
+            name: size
+            for name, part in {**step.state._asdict(), "batch": step.batch}.items()
+            if (size := own_bytes(part))
+        },
         fits=memory.fits,
         flops=costs and costs.flops,
         hbm_bytes=costs and costs.hbm_bytes,
@@ -101,7 +107,7 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
         compile_seconds=seconds,
         model_flops=model_flops,
         estimated_compute_seconds=costs.busy if step_seconds else None,
-        notes=tuple(f"not counted: {what}" for what in sorted(costs.unknown)) if costs else (),
+        notes=tuple(sorted(costs.unknown)) if costs else (),
     )
 
 

@@ -64,6 +64,8 @@ def read(
     else:
         groups = _groups(instruction, int(np.prod(list(mesh.values()))))
         size = sum(operand.bytes for operand in operands)
+    if all(len(group) == 1 for group in groups):
+        return None
     axes = _axes(groups, mesh)
     members = int(np.prod([mesh[axis] for axis in axes]))
     if kind != "collective-permute":

@@ -7,7 +7,7 @@ from functools import reduce
 
 from biomatrix_jax.plan.hlo import collectives
 from biomatrix_jax.plan.hlo.collectives import Collective
-from biomatrix_jax.plan.hlo.loops import trip_count
+from biomatrix_jax.plan.hlo.loops import Loops
 from biomatrix_jax.plan.hlo.products import kernel_flops, product_flops
 from biomatrix_jax.plan.hlo.text import Computation, Instruction, parse
 from biomatrix_jax.plan.hlo.traffic import main_memory_bytes
@@ -25,7 +25,7 @@ class Costs:
     counts: Counter[Collective] = field(default_factory=Counter)
     sizes: Counter[Collective] = field(default_factory=Counter)
     busy: float = 0.0  # seconds of one instruction after the other, without collectives
-    unknown: frozenset[str] = frozenset()  # what could not be counted, or only once
+    unknown: frozenset[str] = frozenset()  # what was counted otherwise than it runs, and how
 
     def __add__(self, other: "Costs") -> "Costs":
         return Costs(
@@ -57,6 +57,7 @@ def count(
       seconds: how long FLOPs and bytes of one instruction take; None: nobody asks.
     """
     program = parse(text)
+    loops = Loops(program)
     known: dict[tuple[str, bool], Costs] = {}
 
     def of(name: str, fused: bool) -> Costs:
@@ -70,10 +71,12 @@ def count(
         own = _own(program, where, instruction, fused, mesh)
         match instruction.opcode:
             case "while":
-                times = trip_count(program, where, instruction)
-                if times is None:
-                    own += Costs(unknown=frozenset({f"loop {instruction.name}, counted once"}))
-                return own + of(instruction.calls("body")[0], fused).times(times or 1)
+                trips = loops.trips(where, instruction)
+                times = trips.count if trips else 1
+                if not (trips and trips.exact):
+                    how = f"as if it ran {times} times, the most it can" if trips else "as one run"
+                    own += Costs(unknown=frozenset({f"loop {instruction.name}: {how}"}))
+                return own + of(instruction.calls("body")[0], fused).times(times)
             case "conditional":
                 branches = [of(name, fused) for name in _branches(instruction)]
                 return own + max(branches, key=lambda costs: (costs.flops, costs.hbm_bytes))
@@ -98,7 +101,7 @@ def _own(program, where: Computation, instruction: Instruction, fused: bool, mes
     if instruction.opcode == "custom-call" and kernel_flops(where, instruction) is None:
         target = (instruction.attribute("custom_call_target") or "").strip('"')
         if target.startswith(_KERNELS):
-            unknown = frozenset({f"FLOPs of kernel {target} ({instruction.name})"})
+            unknown = frozenset({f"kernel {target} {instruction.name}: without FLOPs"})
     return Costs(
         product_flops(where, instruction),
         0.0 if fused else main_memory_bytes(program, where, instruction),

@@ -1,102 +1,159 @@
-"""How often the body of a loop runs."""
+"""How often the body of a loop runs.
+
+The CPU's and the GPU's compiler write it down. libtpu does not: there it is read from the
+condition, which compares an element of what is carried with a limit, and from where that element
+starts and what the body adds to it. A limit that depends on data may still have a bound
+(`minimum(x, 16)`), even where it was computed outside of several loops.
+"""
 
 import json
 import re
+from typing import NamedTuple
 
 from biomatrix_jax.plan.hlo.text import Computation, Instruction, Program
 
 _SAME = {"copy", "bitcast", "convert", "reshape", "copy-done", "copy-start", "optimization-barrier"}
-
-
-def trip_count(program: Program, where: Computation, loop: Instruction) -> int | None:
-    """Of the `while` instruction `loop` of `where`; None where the program does not say.
-
-    The CPU's and the GPU's compiler write it down. libtpu does not: there it is read from the
-    condition, which compares an element of what is carried with a constant, and from where that
-    element starts and what the body adds to it.
-    """
-    if known := re.search(r'"known_trip_count":(\{[^}]*\})', loop.attributes):
-        return int(json.loads(known[1])["n"])
-    condition = program.computations[loop.calls("condition")[0]]
-    compared = _compared(program, condition)
-    if compared is None:
-        return None
-    index, limit, direction = compared
-    start = _constant(where, _element(where, loop.operands[0], index))
-    step = _step(program, program.computations[loop.calls("body")[0]], index)
-    if start is None or step is None:
-        return None
-    inclusive = direction in ("LE", "GE")
-    distance = limit - start if direction in ("LT", "LE") else start - limit
-    step = step if direction in ("LT", "LE") else -step
-    return max(-(-(distance + inclusive) // step), 0) if step > 0 else None
-
-
-def _compared(program: Program, condition: Computation) -> tuple[int, int, str] | None:
-    """-> the carried element's index, the constant and how they compare, in this order."""
-    root = condition.root
-    operands = condition.operands(root)
-    inner = _called(program, root)
-    if inner is not None:
-        root = inner.root
-        order = [_source(inner, operand) for operand in inner.operands(root)]
-        if not all(i.opcode in ("parameter", "constant") for i in order):
-            return None
-        operands = [operands[int(i.inside)] if i.opcode == "parameter" else i for i in order]
-    if root.opcode != "compare" or len(operands) != 2:
-        return None
-    direction = root.attribute("direction")
-    sides = [_source(condition, i) if i.name in condition.by_name else i for i in operands]
-    for (carried, limit), way in zip(
-        (sides, sides[::-1]), (direction, _MIRRORED.get(direction)), strict=True
-    ):
-        if carried.opcode == "get-tuple-element" and limit.opcode == "constant" and way:
-            return carried.integers("index")[0], int(limit.inside), way
-    return None
-
-
 _MIRRORED = {"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE"}
 
 
-def _step(program: Program, body: Computation, index: int) -> int | None:
-    """What the body adds to a carried integer."""
-    value = _source(body, body.operands(body.root)[index])
-    inner = _called(program, value)
-    if inner is not None:
-        outer, value = body.operands(value), _source(inner, inner.root)
-        if value.opcode != "add":
+class Trips(NamedTuple):
+    count: int
+    exact: bool  # not only the most that it can be
+
+
+class Value(NamedTuple):
+    """An instruction, and the computation that it is in."""
+
+    where: Computation
+    instruction: Instruction
+
+    def operand(self, number: int) -> "Value":
+        name = self.instruction.operands[number]
+        return Value(self.where, self.where.by_name[name])
+
+
+class Loops:
+    """Reads the loops of one program."""
+
+    def __init__(self, program: Program):
+        self._program = program
+        self._callers: dict[str, Value] = {}
+        for where in program.computations.values():
+            for instruction in where.instructions:
+                for key in _CALLS.get(instruction.opcode, ()):
+                    for name in instruction.calls(key):
+                        self._callers[name] = Value(where, instruction)
+
+    def trips(self, where: Computation, loop: Instruction) -> Trips | None:
+        """Of the `while` instruction `loop` of `where`; None where the program does not say."""
+        if known := re.search(r'"known_trip_count":(\{[^}]*\})', loop.attributes):
+            return Trips(int(json.loads(known[1])["n"]), True)
+        compared = self._compared(self._computation(loop, "condition"))
+        if compared is None:
             return None
-        sides = [_source(inner, i) for i in inner.operands(value)]
-        sides = [
-            _source(body, outer[int(i.inside)]) if i.opcode == "parameter" else i for i in sides
-        ]
-    elif value.opcode == "add":
-        sides = [_source(body, i) for i in body.operands(value)]
-    else:
+        index, limit, direction = compared
+        start = self._most(self._carried(Value(where, loop), index))
+        step = self._step(self._computation(loop, "body"), index)
+        most = self._most(limit)
+        if start is None or step is None or most is None:
+            return None
+        up = direction in ("LT", "LE")
+        distance, step = (most - start, step) if up else (start - most, -step)
+        if step <= 0:
+            return None
+        count = -(-(distance + (direction in ("LE", "GE"))) // step)
+        return Trips(max(count, 0), self._source(limit).instruction.opcode == "constant")
+
+    def _computation(self, instruction: Instruction, key: str) -> Computation:
+        return self._program.computations[instruction.calls(key)[0]]
+
+    def _compared(self, condition: Computation) -> tuple[int, Value, str] | None:
+        """-> the index of what changes, the limit, and how the first compares with the second."""
+        root = self._source(Value(condition, condition.root))
+        if root.instruction.opcode != "compare":
+            return None
+        way = root.instruction.attribute("direction")
+        first, second = (self._source(root.operand(number)) for number in (0, 1))
+        for changing, limit, direction in (
+            (first, second, way),
+            (second, first, _MIRRORED.get(way)),
+        ):
+            here = changing.where is condition and _is_element(changing.instruction)
+            if here and direction in _MIRRORED:
+                return changing.instruction.integers("index")[0], limit, direction
         return None
-    constants = [int(i.inside) for i in sides if i.opcode == "constant"]
-    carried = [i.integers("index")[0] for i in sides if i.opcode == "get-tuple-element"]
-    return constants[0] if len(constants) == 1 and carried == [index] else None
+
+    def _step(self, body: Computation, index: int) -> int | None:
+        """What the body adds to an integer that it carries."""
+        value = self._source(Value(body, body.operands(body.root)[index]))
+        if value.instruction.opcode != "add":
+            return None
+        sides = [self._source(value.operand(number)).instruction for number in (0, 1)]
+        constants = [int(side.inside) for side in sides if side.opcode == "constant"]
+        changing = [side.integers("index") for side in sides if _is_element(side)]
+        return constants[0] if len(constants) == 1 and changing == [(index,)] else None
+
+    def _most(self, value: Value) -> int | None:
+        """The value of a constant; of a minimum or clamped value its bound."""
+        value = self._source(value)
+        match value.instruction.opcode:
+            case "constant":
+                return int(value.instruction.inside)
+            case "minimum":
+                bounds = [self._most(value.operand(number)) for number in (0, 1)]
+                return min((bound for bound in bounds if bound is not None), default=None)
+            case "clamp":
+                return self._most(value.operand(2))
+        return None
+
+    def _source(self, value: Value) -> Value:
+        """Where a value comes from: behind copies, tuples, fusions, and loops that keep it."""
+        while (before := self._before(value)) is not None:
+            value = before
+        return value
+
+    def _before(self, value: Value) -> Value | None:
+        where, instruction = value
+        if instruction.opcode in _SAME:
+            return value.operand(0)
+        if instruction.opcode == "fusion":
+            inner = self._computation(instruction, "calls")
+            return None if inner.root.opcode == "tuple" else Value(inner, inner.root)
+        caller = self._callers.get(where.name)
+        if instruction.opcode == "parameter" and caller and caller.instruction.opcode == "fusion":
+            return caller.operand(int(instruction.inside))
+        if not _is_element(instruction):
+            return None
+        index, of = instruction.integers("index")[0], self._source(value.operand(0))
+        if of.instruction.opcode == "tuple":
+            return of.operand(index)
+        if of.instruction.opcode == "parameter":
+            of = self._callers.get(of.where.name)
+        if of and of.instruction.opcode == "while" and self._keeps(of.instruction, index):
+            return self._carried(of, index)
+        return None
+
+    def _carried(self, loop: Value, index: int) -> Value:
+        """An element of what a loop starts with."""
+        start = self._source(loop.operand(0))
+        return start.operand(index) if start.instruction.opcode == "tuple" else start
+
+    def _keeps(self, loop: Instruction, index: int) -> bool:
+        body = self._computation(loop, "body")
+        if body.root.opcode != "tuple":
+            return False
+        value = body.operands(body.root)[index]
+        while value.opcode in _SAME:
+            value = body.operands(value)[0]
+        return (
+            _is_element(value)
+            and value.integers("index") == (index,)
+            and body.operands(value)[0].opcode == "parameter"
+        )
 
 
-def _called(program: Program, instruction: Instruction) -> Computation | None:
-    name = {"fusion": "calls", "call": "to_apply"}.get(instruction.opcode)
-    return program.computations[instruction.calls(name)[0]] if name else None
+_CALLS = {"while": ("body", "condition"), "fusion": ("calls",)}
 
 
-def _element(where: Computation, carried: str, index: int) -> Instruction:
-    """An element of the tuple that a loop starts from."""
-    source = _source(where, where.by_name[carried])
-    return where.operands(source)[index] if source.opcode == "tuple" else source
-
-
-def _constant(where: Computation, instruction: Instruction) -> int | None:
-    source = _source(where, instruction)
-    return int(source.inside) if source.opcode == "constant" else None
-
-
-def _source(where: Computation, instruction: Instruction) -> Instruction:
-    """Behind copies and the like."""
-    while instruction.opcode in _SAME:
-        instruction = where.operands(instruction)[0]
-    return instruction
+def _is_element(instruction: Instruction) -> bool:
+    return instruction.opcode == "get-tuple-element"
