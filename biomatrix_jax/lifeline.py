@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.stopping import leave
 
 KEY = "biomatrix/lifeline"
 CONNECT = 20  # seconds within which a connection must come about
@@ -59,7 +60,7 @@ def shared_fate() -> Iterator[None]:
         text = " ".join(str(error).split()) or type(error).__name__
         line.tell(f"process {line.process} of {line.count} gave up: {text}", status)
         # Without the runtime's own farewell, which waits for processes that are ending.
-        atexit.register(_leave, status)
+        atexit.register(leave, status)
         raise
     line.close()
 
@@ -181,22 +182,14 @@ class _Lifeline:
         line = f"biomatrix: {why}: the run stops; start it again to resume\n"
         os.write(2, line.encode())
         if self.process != 0:
-            _leave(status)
+            leave(status)
 
         def part() -> None:
             self.tell(why, status)
-            _leave(status)
+            leave(status)
 
         # Beside the listener, which hears the others go meanwhile.
         threading.Thread(target=part, daemon=True).start()
-
-
-def _leave(status: int) -> None:
-    """Ends the process without what is to be done at exit."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    os._exit(status)
 
 
 def _runtime():

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, TypeVar
 
 import jax
 import numpy as np
@@ -21,12 +21,14 @@ from biomatrix_jax.processes import Vote, any_process, barrier, is_first
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.sharding.rules import own_share, place_rows
+from biomatrix_jax.stopping import Stop, Stopped, stop_on_signal, unless_told
 from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.train import lock, run, state
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
 from biomatrix_jax.train.metrics import FILE, Recorder, read
 from biomatrix_jax.train.step import BATCH, Metrics, Step, make_step
-from biomatrix_jax.train.stopping import Stop, Stopped, stop_on_signal, unless_told
+
+T = TypeVar("T")
 
 
 def train(
@@ -62,22 +64,26 @@ def train(
         run.check_directory(out)
         if is_first():
             stack.enter_context(lock.locked(out, say))
-        return _train(config, out, display, say, stop, allow_changes)
+        past = run.find(out, config.train.keep_checkpoints, config.train.keep_every)
+        try:
+            return _train(config, out, past, display, say, stop, allow_changes)
+        except Stopped:
+            say(f"stopped before step {past.done + 1}: nothing to save; start again to go on")
+            return past.done
 
 
 def _train(
     config: RunConfig,
     out: Path,
+    past: run.Past,
     display: TextIO,
     say: Callable[[str], None],
     stop: Stop,
     allow_changes: bool,
 ) -> int:
-    steps = config.train.steps
+    done, store, steps = past.done, past.store, config.train.steps
 
     # Set up. All that can be refused is refused here, before anything is written.
-    past = run.find(out, config.train.keep_checkpoints, config.train.keep_every)
-    done, store = past.done, past.store
     if done >= steps and not run.differences(past.config, config):
         say(f"{out} is finished: {done} steps")
         return done
@@ -97,9 +103,9 @@ def _train(
     if done:
         say(f"resuming {out} after step {done}")
         with run.naming_last_good(store, done):
-            current = state.restore(store, done, step.state)
+            current = heeding(stop, lambda: state.restore(store, done, step.state))
     else:
-        current = state.initial(config, step, mesh, vocabulary)
+        current = heeding(stop, lambda: state.initial(config, step, mesh, vocabulary))
         if config.train.init_from:
             say(
                 f"starting from the weights of {config.train.init_from}; weights are all that is "
@@ -111,11 +117,9 @@ def _train(
     kind = mesh.devices.flat[0].device_kind
     say(f"{parameters:,} parameters on {mesh.size} {kind} devices, compiling")
     lowered = step.train.lower(step.state, step.batch)
-    try:
-        train_step = compiled(lowered, stop)
-    except Stopped:
-        say(f"stopped before step {done + 1}: nothing to save; start again to go on")
-        return done
+    train_step = heeding(stop, lowered.compile)
+    if any_process(stop()):
+        raise Stopped
     peak = peak_flops(list(mesh.devices.flat))
 
     # Loop.
@@ -166,19 +170,14 @@ def _train(
     return done
 
 
-def compiled(lowered: jax.stages.Lowered, stop: Stop) -> Any:
-    """The program of a step.
+def heeding(stop: Stop, work: Callable[[], T]) -> T:
+    """What `work`, which takes its time, returns.
 
     Raises:
-      Stopped: a signal came before there is one. Of several processes none goes on without the
-        others, and all come to the end of compiling first.
+      Stopped: a signal came before. Of several processes none leaves the others; all come to the
+        end of their work first.
     """
-    if jax.process_count() == 1:
-        return unless_told(stop, lowered.compile)
-    program = lowered.compile()
-    if any_process(stop()):
-        raise Stopped
-    return program
+    return unless_told(stop, work) if jax.process_count() == 1 else work()
 
 
 def record(
