@@ -158,20 +158,43 @@ def train(config, overrides, out, cpu_devices, distributed, allow_changes, **joi
     required=True,
     help="v5p:2x2x2, v5e:4x4 or v6e:4x4 (v5e:4x4*2: two slices), with no TPU at hand; cpu:8; here.",
 )
-@click.option("--mesh", help="Sizes of its axes, the others 1: fsdp=8 or fsdp=4,tensor=2.")
+@click.option(
+    "--mesh",
+    "meshes",
+    multiple=True,
+    help="Sizes of its axes, the others 1: fsdp=8 or fsdp=4,tensor=2. With --sweep several times.",
+)
+@click.option(
+    "--sweep",
+    "swept",
+    is_flag=True,
+    help="Plan a grid, the best first: of overrides with lists, compute.remat=[full, minimal]; "
+    "without any, of meshes, remat policies and parts of the batch.",
+)
+@click.option("--out", type=_path, help="Of a sweep: table, pictures and page, and its cache.")
+@click.option("--jobs", type=click.IntRange(1), help="Of a sweep: the most compiles at a time.")
 @click.option("--json", "as_json", is_flag=True)
-def plan(config, overrides, topology, mesh, as_json):
+def plan(config, overrides, topology, meshes, swept, out, jobs, as_json):
     """Memory, FLOPs, communication and estimated time of a training step on TOPOLOGY.
 
     The step is compiled, not run, and the data need not exist.
     """
     # Of a compiler that has no device the warnings are about that.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if swept:
+        from biomatrix_jax.plan.sweep.run import mesh_axis, sweep
+
+        axes = [*overrides, *([mesh_axis(meshes)] if meshes else [])]
+        found = sweep(str(config), topology, axes, out, jobs)
+        click.echo(json.dumps(found.as_json()) if as_json else found.text())
+        return
+    if len(meshes) > 1 or out or jobs:
+        raise BadInput("several --mesh, --out and --jobs are of a sweep: add --sweep")
     from biomatrix_jax.config import load
     from biomatrix_jax.plan.plan import plan
     from biomatrix_jax.plan.words import mesh_overrides, text
 
-    run = load(config, [*overrides, *(mesh_overrides(mesh) if mesh else [])])
+    run = load(config, [*overrides, *(mesh_overrides(meshes[0]) if meshes else [])])
     planned = plan(run, topology)
     click.echo(json.dumps(planned.as_json()) if as_json else text(planned))
 
@@ -201,19 +224,21 @@ def convert_from_hf(src, dst, revision, overwrite):
 @click.argument("dst")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Cast to.")
 @click.option("--shard-size", default="5GB", show_default=True, help="Largest weight file.")
+@click.option("--average", is_flag=True, help="The run's average of the weights in their place.")
 @_overwrite
 @click.option("--push", is_flag=True, help="DST is a Hub id: send it there, with a model card.")
 @click.option("--private", is_flag=True, help="Push to a private repository.")
 @click.option("--revision", help="The branch to push to, made if it is not there.")
-def convert_to_hf(src, dst, dtype, shard_size, overwrite, push, private, revision):
+def convert_to_hf(src, dst, dtype, shard_size, average, overwrite, push, private, revision):
     """Our checkpoint or run SRC -> Hugging Face directory DST, or repository DST on the Hub."""
+    what = {"dtype": dtype, "shard_size": shard_size, "item": "average" if average else "params"}
     if push:
         if overwrite:
             raise BadInput("--overwrite is for directories: a push adds a commit, take it out")
         from biomatrix_jax.convert.push import push_checkpoint
 
         to = {"private": private, "revision": revision}
-        url, notes = push_checkpoint(src, dst, **to, dtype=dtype, shard_size=shard_size)
+        url, notes = push_checkpoint(src, dst, **to, **what)
         _tell(notes)
         click.echo(url)
         return
@@ -221,7 +246,7 @@ def convert_to_hf(src, dst, dtype, shard_size, overwrite, push, private, revisio
         raise BadInput(f"{dst}: a Hub id, --private and --revision need --push beside them")
     from biomatrix_jax.convert.exporter import to_hf
 
-    _tell(to_hf(src, dst, dtype=dtype, shard_size=shard_size, overwrite=overwrite))
+    _tell(to_hf(src, dst, **what, overwrite=overwrite))
 
 
 @convert.command("verify")

@@ -228,15 +228,6 @@ class CheckpointStore:
         names = self.shapes(step, item)
         return Reader(self._item(step, item), names)
 
-    def abstract_params(self, step: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return self.shapes(step)
-
-    def restore_params(self, step: int, abstract):
-        return self.restore(step, abstract)
-
-    def restore_training(self, step: int, abstract):
-        return self.restore(step, abstract, "training")
-
     def restore_data(self, step: int) -> dict:
         """What was saved as `data`."""
         path = self._item(step, "data")

@@ -30,6 +30,7 @@ def to_hf(
     dtype: str | None = None,
     shard_size: str | int = "5GB",
     overwrite: bool = False,
+    item: str = "params",
 ) -> list[str]:
     """Makes the Hugging Face directory `dst` of a run, a checkpoint (its latest step) or a step.
 
@@ -40,6 +41,7 @@ def to_hf(
     Args:
       dtype: "float32", "bfloat16" or "float16"; None: as stored.
       shard_size: the largest weights file, "5GB" or bytes.
+      item: "params", or "average": the running average of the weights that a run may keep.
 
     Returns:
       Notes for the user, one line each.
@@ -48,7 +50,7 @@ def to_hf(
       BadInput: `src` cannot be used, or `dst` exists and `overwrite` is false; nothing is written.
     """
     check_places(src, dst, overwrite)
-    source = CheckpointSource(src)
+    source = CheckpointSource(src, item)
     check_apart(source.store.directory, dst)
     if Path(dst).resolve().is_relative_to(source.store.directory.resolve()):
         raise BadInput(f"{dst} lies in the checkpoint that is read: choose another place")

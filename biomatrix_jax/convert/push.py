@@ -94,6 +94,7 @@ def push_checkpoint(
     *,
     private: bool = False,
     revision: str | None = None,
+    item: str = "params",
     **options: Any,
 ) -> tuple[str, list[str]]:
     """Exports a run, a checkpoint or a step as `to_hf` does, adds a model card, and pushes it.
@@ -101,7 +102,7 @@ def push_checkpoint(
     The export lies in the system's temporary directory meanwhile (TMPDIR names another one).
 
     Args:
-      options: `dtype` and `shard_size` of `to_hf`.
+      options: `dtype`, `shard_size` and `item` of `to_hf`.
 
     Returns:
       The commit's URL, and the export's notes.
@@ -110,10 +111,10 @@ def push_checkpoint(
     _check_login(hub.describe(hub.SCHEME + repo_id, revision))  # before the long part
     with tempfile.TemporaryDirectory(prefix="biomatrix-push-") as folder:
         directory = Path(folder) / "model"
-        notes = to_hf(src, directory, **options)
+        notes = to_hf(src, directory, item=item, **options)
         card = directory / CARD
         if not card.exists():
-            card.write_text(_card(CheckpointSource(src), directory, repo_id), "utf-8")
+            card.write_text(_card(CheckpointSource(src, item), directory, repo_id), "utf-8")
         return push(directory, repo_id, private=private, revision=revision), notes
 
 

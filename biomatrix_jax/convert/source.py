@@ -122,19 +122,23 @@ class HFSource:
 
 
 class CheckpointSource:
-    """A step of one of our checkpoints."""
+    """A step of one of our checkpoints.
 
-    def __init__(self, path: str | os.PathLike):
+    Args:
+      item: "params", or "average": the running average of them that a run may keep.
+    """
+
+    def __init__(self, path: str | os.PathLike, item: str = "params"):
         directory, self.step = checkpoint.locate(path)
         self.store = checkpoint.CheckpointStore.open(directory)
         self.path = directory / str(self.step)
         self.config = self.store.model
         self.files = self.store.carried
         self.notes: list[str] = []
-        self._stored = self.store.abstract_params(self.step)
+        self._stored = self.store.shapes(self.step, item)
         found = ((name, leaf.shape) for name, leaf in self._stored.items())
         rules.check_ours(self.config, found, str(self.path))
-        self._reader = self.store.reader(self.step)
+        self._reader = self.store.reader(self.step, item)
 
     def specs(self) -> dict[str, jax.ShapeDtypeStruct]:
         return self._stored

@@ -80,7 +80,7 @@ def test_orbax_restores_onto_shardings_that_cut_across_chunks(saved, devices):
         sharding = NamedSharding(mesh, PartitionSpec(*spec))
         wanted[name] = jax.ShapeDtypeStruct(values.shape, values.dtype, sharding=sharding)
     assert split >= 3
-    restored = CheckpointStore.open(directory).restore_params(0, wanted)
+    restored = CheckpointStore.open(directory).restore(0, wanted)
     for name, values in arrays.items():
         assert restored[name].sharding == wanted[name].sharding
         assert np.asarray(restored[name]).tobytes() == values.tobytes(), name

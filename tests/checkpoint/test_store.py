@@ -64,11 +64,11 @@ def test_what_was_saved_comes_back_bit_for_bit(saved):
     assert store.made == {"by": "test"}
     assert store.steps() == [0, 20]
     assert store.latest() == 20
-    restored = store.restore_params(20, abstract(params))
+    restored = store.restore(20, abstract(params))
     assert_same_bits(restored, params)
     assert jax.tree.structure(restored) == jax.tree.structure(params)
-    assert_same_bits(store.restore_params(0, abstract(params)), decoder_state(seed=0))
-    again = store.restore_training(20, abstract(training))
+    assert_same_bits(store.restore(0, abstract(params)), decoder_state(seed=0))
+    again = store.restore(20, abstract(training), "training")
     assert jax.tree.structure(again) == jax.tree.structure(training)
     assert_same_bits(again, training)
     assert store.restore_data(20) == {"step": 20, "name": "ä"}
@@ -81,10 +81,10 @@ def test_stored_dtype_is_kept(tmp_path, dtype):
     with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
         store.save(3, {"x": {"y": values}})
     store = CheckpointStore.open(tmp_path / "c")
-    leaf = store.abstract_params(3)["x.y"]
+    leaf = store.shapes(3)["x.y"]
     assert (leaf.shape, leaf.dtype) == (values.shape, values.dtype)
     assert store.reader(3).read("x.y").tobytes() == values.tobytes()
-    restored = store.restore_params(3, {"x": {"y": leaf}})
+    restored = store.restore(3, {"x": {"y": leaf}})
     assert np.asarray(restored["x"]["y"]).tobytes() == values.tobytes()
 
 
@@ -97,7 +97,7 @@ def test_restores_onto_other_shardings(tmp_path):
     with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
         store.save(1, {"x": placed})
     target = NamedSharding(reading, PartitionSpec(None, "tensor", "fsdp"))
-    restored = CheckpointStore.open(tmp_path / "c").restore_params(1, abstract({"x": x}, target))
+    restored = CheckpointStore.open(tmp_path / "c").restore(1, abstract({"x": x}, target))
     assert restored["x"].sharding == target
     np.testing.assert_array_equal(restored["x"], x)
 
@@ -105,7 +105,7 @@ def test_restores_onto_other_shardings(tmp_path):
 def test_casts_to_the_dtype_asked_for(saved):
     directory, params, _ = saved
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.bfloat16), params)
-    restored = CheckpointStore.open(directory).restore_params(20, wanted)
+    restored = CheckpointStore.open(directory).restore(20, wanted)
     assert_same_bits(restored, jax.tree.map(lambda x: x.astype(jnp.bfloat16), params))
 
 
@@ -173,7 +173,7 @@ def test_a_folder_that_was_not_saved_is_no_step(saved, name):
     if name.isdecimal():
         with pytest.raises(BadInput, match=f"holds no step {name}"):
             locate(directory / name)
-    assert_same_bits(store.restore_params(store.latest(), abstract(params)), params)
+    assert_same_bits(store.restore(store.latest(), abstract(params)), params)
 
 
 def test_another_spelling_of_a_step_does_not_name_it(saved):
@@ -217,7 +217,7 @@ def test_a_step_without_its_parameters_is_damaged_not_absent(saved):
     store = CheckpointStore.open(directory)
     assert locate(directory) == (directory, 20)
     with pytest.raises(BadInput, match=r"20/params/.*: missing, written with .*: damaged"):
-        store.restore_params(20, abstract(params))
+        store.restore(20, abstract(params))
 
 
 def test_killed_while_saving(tmp_path):
@@ -266,11 +266,11 @@ def test_damage_is_named_by_file(saved, kind):
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2]) if kind == "truncated" else file.unlink()
         with pytest.raises(BadInput, match="damaged") as error:
-            CheckpointStore.open(directory).restore_params(20, abstract(params))
+            CheckpointStore.open(directory).restore(20, abstract(params))
         assert str(file) in str(error.value)
         assert "\n" not in str(error.value)
         file.write_bytes(content)
-    CheckpointStore.open(directory).restore_params(20, abstract(params))
+    CheckpointStore.open(directory).restore(20, abstract(params))
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
@@ -289,7 +289,7 @@ def test_changed_bytes_in_the_tree_are_found(saved):
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
     with pytest.raises(BadInput, match="damaged checkpoint") as error:
-        CheckpointStore.open(directory).restore_params(20, abstract(params))
+        CheckpointStore.open(directory).restore(20, abstract(params))
     assert "\n" not in str(error.value)
 
 
@@ -299,7 +299,7 @@ def test_names_and_shapes_must_fit(saved):
     wanted["extra"] = wanted.pop("final_norm.scale")
     wanted["embedding.table"] = jax.ShapeDtypeStruct((38, 16), jnp.float32)
     with pytest.raises(BadInput) as error:
-        CheckpointStore.open(directory).restore_params(20, wanted)
+        CheckpointStore.open(directory).restore(20, wanted)
     for part in (
         "extra is missing",
         "final_norm.scale is not expected",
@@ -310,7 +310,7 @@ def test_names_and_shapes_must_fit(saved):
 
 def test_items_that_were_not_saved(saved):
     with pytest.raises(BadInput, match="holds no training"):
-        CheckpointStore.open(saved[0]).restore_training(0, {})
+        CheckpointStore.open(saved[0]).restore(0, {}, "training")
     with pytest.raises(BadInput, match="holds no data"):
         CheckpointStore.open(saved[0]).restore_data(0)
 
@@ -436,7 +436,7 @@ def test_too_little_memory_is_not_called_damage(saved, monkeypatch):
 
     monkeypatch.setattr(ocp.PyTreeCheckpointHandler, "restore", full)
     with pytest.raises(MemoryError):
-        CheckpointStore.open(saved[0]).restore_params(20, abstract(saved[1]))
+        CheckpointStore.open(saved[0]).restore(20, abstract(saved[1]))
 
 
 def test_open_elsewhere(tmp_path):

@@ -57,7 +57,7 @@ def losses(out):
 
 def parameters(out, step):
     store = CheckpointStore.open(out / "checkpoints")
-    return store.restore_params(step, store.abstract_params(step))
+    return store.restore(step, store.shapes(step))
 
 
 def differ(config, section, **fields):
