@@ -13,8 +13,9 @@ from biomatrix_jax.machine import cores
 from biomatrix_jax.plan.sweep import page, pool, words
 from biomatrix_jax.plan.sweep.cache import Cache, key, user_directory
 from biomatrix_jax.plan.sweep.default import default_axes
-from biomatrix_jax.plan.sweep.grid import Point, points, split
-from biomatrix_jax.plan.sweep.outcome import INVALID, Outcome, outcome, ranked
+from biomatrix_jax.plan.sweep.grid import Point, points, spell, split
+from biomatrix_jax.plan.sweep.outcome import INVALID, Outcome, as_json, outcome, ranked
+from biomatrix_jax.plan.words import mesh_overrides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Sweep:
     fixed: list[str]
     topology: str
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"topology": self.topology, "points": as_json(self.outcomes)}
+
     def text(self) -> str:
         """The table, what to take, and the command to paste."""
         best = self.outcomes[0]
@@ -38,6 +43,20 @@ class Sweep:
         if best.plan and not best.reason:
             parts.append(words.command(best, self.config, self.fixed))
         return "\n\n".join(parts)
+
+
+def mesh_axis(meshes: Sequence[str]) -> str:
+    """Of fsdp=8 and fsdp=4,tensor=2 the override mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}].
+
+    Raises:
+      BadInput: as `mesh_overrides`.
+    """
+    sizes = []
+    for mesh in meshes:
+        named = (override.removeprefix("mesh.").split("=") for override in mesh_overrides(mesh))
+        # fsdp alone takes by itself what is left, so its 1 has to be said.
+        sizes.append({axis: int(size) for axis, size in named if size != "1" or axis == "fsdp"})
+    return f"mesh={spell(sizes)}"
 
 
 def sweep(

@@ -2,7 +2,9 @@ import importlib.util
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from biomatrix_jax.cli import biomatrix
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.sweep import pool, run
 from tests.plan.sweep.planned import plan
@@ -84,6 +86,31 @@ def test_without_lists_a_usual_grid_is_swept(asked):
     keys = [key for key, _ in found.outcomes[0].point.settings]
     assert keys == ["mesh", "compute.remat", "train.accumulate"]
     assert {config["compute"]["dtype"] for config in asked} == {"bfloat16"}
+
+
+def test_meshes_of_the_command_line_are_an_axis():
+    axis = run.mesh_axis(["fsdp=8", "tensor=2,fsdp=4", "data=8"])
+    assert axis == "mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}, {data: 8, fsdp: 1}]"
+    with pytest.raises(BadInput, match="--mesh fsp=8"):
+        run.mesh_axis(["fsp=8"])
+
+
+def test_the_command_line_prints_a_table_or_json(asked, tmp_path):
+    def plan(*arguments):
+        result = CliRunner().invoke(
+            biomatrix, ["plan", "tiny", "--topology", "v5p:2x2x2", *arguments]
+        )
+        return result.exception if isinstance(result.exception, BadInput) else result.stdout
+
+    meshes = ["--mesh", "fsdp=8", "--mesh", "fsdp=4,tensor=2"]
+    text = plan("--sweep", *meshes, "compute.remat=full", "--out", str(tmp_path / "out"))
+    assert text.splitlines()[1].startswith("fsdp=8 ")
+    assert "biomatrix train tiny compute.remat=full 'mesh={fsdp: 8}' --out RUN" in text
+    assert (tmp_path / "out" / "report.html").exists()
+    points = json.loads(plan("--sweep", *meshes, "--json"))["points"]
+    assert [point["settings"]["mesh"]["fsdp"] for point in points] == [8, 4]
+    assert "add --sweep" in str(plan(*meshes))
+    assert "add --sweep" in str(plan("--jobs", "2"))
 
 
 @pytest.mark.parametrize(
