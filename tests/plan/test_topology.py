@@ -1,0 +1,75 @@
+import importlib.util
+
+import jax
+import pytest
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.plan.topology import find_devices
+
+with_libtpu = pytest.mark.skipif(
+    not importlib.util.find_spec("libtpu"), reason="describing a TPU needs libtpu"
+)
+
+
+def test_simulated_devices_are_the_first_of_those_there():
+    assert find_devices("cpu:4") == jax.devices()[:4]
+
+
+def test_devices_at_hand():
+    assert find_devices("here") == jax.devices()
+
+
+def test_more_simulated_devices_than_there_are():
+    with pytest.raises(BadInput, match="cpu:64: JAX runs on 8 CPU devices already"):
+        find_devices("cpu:64")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "v9:2x2",
+        "v5p",
+        "v5p:8",
+        "v5p:2x2x2x2",
+        "v5e:4x4*0",
+        "cpu",
+        "cpu:0",
+        "H100:8",
+        "v5e:4x4 ",
+    ],
+)
+def test_an_unknown_topology_says_how_to_write_one(name):
+    with pytest.raises(BadInput, match=r"unknown topology .*: write v5e, v5p, v6e .*v5p:2x2x2"):
+        find_devices(name)
+
+
+def test_without_libtpu(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)
+    with pytest.raises(BadInput, match=r"libtpu.* is missing: pip install 'biomatrix-jax\[tpu\]'"):
+        find_devices("v5p:2x2x2")
+
+
+@with_libtpu
+@pytest.mark.parametrize(
+    ("name", "kind", "count", "slices"),
+    [
+        ("v5p:2x2x2", "TPU v5", 8, {0}),
+        ("v5e:4x4", "TPU v5 lite", 16, {0}),
+        ("v6e:1x1", "TPU v6 lite", 1, {0}),
+        ("v6e:2x4*2", "TPU v6 lite", 16, {0, 1}),
+    ],
+)
+def test_a_tpu_that_nobody_has(name, kind, count, slices):
+    devices = find_devices(name)
+    assert len(devices) == count
+    assert {device.device_kind for device in devices} == {kind}
+    assert {getattr(device, "slice_index", None) or 0 for device in devices} == slices
+    assert jax.default_backend() == "cpu"
+
+
+@with_libtpu
+def test_a_shape_that_no_slice_has():
+    with pytest.raises(BadInput, match=r"topology v5p:3x2x2: libtpu refuses it: .*not divisible"):
+        find_devices("v5p:3x2x2")
