@@ -20,7 +20,14 @@ import pytest
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from biomatrix_jax.checkpoint import CheckpointStore, flatten, is_checkpoint, locate
+from biomatrix_jax.checkpoint import (
+    CheckpointStore,
+    Damaged,
+    flatten,
+    is_checkpoint,
+    locate,
+    newest_whole,
+)
 from biomatrix_jax.checkpoint.places import INVENTORY
 from biomatrix_jax.config import ModelConfig
 from biomatrix_jax.errors import BadInput
@@ -136,6 +143,40 @@ def test_keep_leaves_the_newest(tmp_path):
     with CheckpointStore.open(tmp_path / "c") as store:
         store.save(50, {"x": np.ones(3)})
     assert store.steps() == [30, 40, 50]
+
+
+def test_multiples_of_an_interval_are_kept_for_good(tmp_path):
+    with CheckpointStore.create(tmp_path / "c", CONFIG, keep=2, keep_every=20) as store:
+        for step in (10, 20, 30, 40):
+            store.save(step, {"x": np.ones(3)})
+    assert store.steps() == [20, 30, 40]
+    with CheckpointStore.open(tmp_path / "c", keep=1, keep_every=20) as store:
+        for step in (50, 55):
+            store.save(step, {"x": np.ones(3)})
+    assert store.steps() == [20, 40, 55]
+
+
+def test_trees_of_other_names_come_back(tmp_path):
+    trees = {"average": {"x": np.arange(3.0)}, "training": {"y": np.arange(4)}}
+    with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
+        store.save(1, {"x": np.ones(3)}, **trees)
+        store.save(2, {"x": np.ones(3)}, average=None)
+    for item, tree in trees.items():
+        assert_same_bits(store.restore(1, abstract(tree), item), tree)
+    with pytest.raises(BadInput, match="2 holds no average: it was saved without"):
+        store.restore(2, abstract(trees["average"]), "average")
+
+
+def test_the_newest_whole_step(saved):
+    directory = saved[0]
+    assert newest_whole(directory) == 20
+    assert newest_whole(directory, below=20) == 0
+    assert newest_whole(directory, below=0) is None
+    file = directory / "20" / "training" / "_METADATA"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert newest_whole(directory) == 0
+    (directory / "0" / INVENTORY).write_text("")  # as a power cut leaves what was not synced
+    assert newest_whole(directory) is None
 
 
 def test_a_step_is_not_saved_twice(saved):
@@ -265,7 +306,7 @@ def test_damage_is_named_by_file(saved, kind):
     for file in files:
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2]) if kind == "truncated" else file.unlink()
-        with pytest.raises(BadInput, match="damaged") as error:
+        with pytest.raises(Damaged, match="damaged") as error:
             CheckpointStore.open(directory).restore(20, abstract(params))
         assert str(file) in str(error.value)
         assert "\n" not in str(error.value)

@@ -1,10 +1,12 @@
 import dataclasses
+import fcntl
 import io
 import json
 import logging
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import Vocabulary, base_tokenizer_path, extend_tokenizer
-from biomatrix_jax.train import loop, metrics
+from biomatrix_jax.train import loop, metrics, run
 from biomatrix_jax.train.loop import train
 
 from .data_directory import make_data
@@ -162,18 +164,171 @@ def test_a_finished_run_is_left_alone(whole, run_config):
     assert (whole[0] / metrics.FILE).read_bytes() == before
 
 
-@pytest.mark.slow
-def test_a_run_continues_on_another_mesh(whole, run_config, tmp_path, monkeypatch):
-    out = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        at_batch(patch, 4, interrupt)
+@pytest.fixture(scope="module")
+def unfinished(run_config, tmp_path_factory):
+    """A run with checkpoints 2 and 4 of 6, and its configuration."""
+    out = tmp_path_factory.mktemp("unfinished") / "run"
+    config = differ(run_config, "train", checkpoint_every=2)
+    with pytest.MonkeyPatch.context() as patch:
+        at_batch(patch, 5, interrupt)
         with pytest.raises(Interrupted):
-            train(run_config, out, display=io.StringIO())
-    moved = dataclasses.replace(run_config, mesh=MeshConfig(data=2, fsdp=2, context=2))
-    train(moved, out, display=io.StringIO())
+            train(config, out, display=io.StringIO())
+    assert CheckpointStore.open(out / "checkpoints").steps() == [2, 4]
+    return out, config
+
+
+@pytest.mark.slow
+def test_a_run_continues_on_another_mesh_and_back(whole, unfinished, tmp_path, monkeypatch):
+    out, config = shutil.copytree(unfinished[0], tmp_path / "run"), unfinished[1]
+    shutil.rmtree(out / "checkpoints" / "4")
+    moved = dataclasses.replace(config, mesh=MeshConfig(data=2, fsdp=2, context=2))
+    with monkeypatch.context() as patch:
+        at_batch(patch, 5, interrupt)
+        with pytest.raises(Interrupted):
+            train(moved, out, display=io.StringIO())
+    display = io.StringIO()
+    train(config, out, display=display)
+    assert "after step 4" in display.getvalue()
     here, there = losses(out), losses(whole[0])
     assert here.keys() == there.keys()
     np.testing.assert_allclose([*here.values()], [*there.values()], rtol=1e-5)
+    assert [here[step] for step in (1, 2)] == [there[step] for step in (1, 2)]
+
+
+def test_a_state_says_how_it_was_made(unfinished):
+    out, config = unfinished
+    store = CheckpointStore.open(out / "checkpoints")
+    data = store.restore_data(4)
+    for made in (store.made, data):
+        assert configs.from_dict(configs.RunConfig, made["config"], "made") == config
+        assert made["manifest_sha256"] == sha256(Path(config.data.path) / "manifest.json")
+        assert made["versions"]["jax"] == jax.__version__
+        assert made["code"]["biomatrix-jax"]
+        assert (made["devices"], made["processes"]) == ("8 cpu", 1)
+    assert (data["step"], data["changes"]) == (4, [])
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "inventory", "data"])
+def test_the_last_good_checkpoint_is_named(whole, unfinished, tmp_path, damage):
+    out, config = shutil.copytree(unfinished[0], tmp_path / "run"), unfinished[1]
+    latest = out / "checkpoints" / "4"
+    files = [path for path in (latest / "training").rglob("*") if path.is_file()]
+    file = {
+        "cut": max(files, key=lambda path: path.stat().st_size),
+        "missing": latest / "params" / "_METADATA",
+        "inventory": latest / "inventory.json",
+        "data": next((latest / "data").rglob("metadata*")),
+    }[damage]
+    if damage in ("missing", "data"):
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    before = {path for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(BadInput) as error:
+        train(config, out, display=io.StringIO())
+    assert str(file) in str(error.value)
+    assert f"Step 2 is the last good checkpoint: to resume from it, remove {latest}" in str(
+        error.value
+    )
+    assert {path for path in out.rglob("*") if path.is_file()} == before
+    shutil.rmtree(latest)
+    if damage == "cut":
+        train(config, out, display=io.StringIO())
+        assert losses(out) == losses(whole[0])
+
+
+def test_no_checkpoint_is_whole(unfinished, tmp_path):
+    out, config = shutil.copytree(unfinished[0], tmp_path / "run"), unfinished[1]
+    for step in "24":
+        (out / "checkpoints" / step / "inventory.json").write_text("")
+    with pytest.raises(BadInput, match=r"No other checkpoint in .* is whole"):
+        train(config, out, display=io.StringIO())
+
+
+def test_changes_that_are_allowed_are_shown_and_kept(unfinished, tmp_path):
+    out = shutil.copytree(unfinished[0], tmp_path / "run")
+    other = differ(unfinished[1], "optimizer", b1=0.8)
+    data = make_data(tmp_path / "data", seed=1)
+    other = differ(other, "data", path=str(data))
+    said = io.StringIO()
+    assert train(other, out, display=said, allow_changes=True) == 6
+    changed = [
+        "optimizer.b1 was 0.9, is 0.8",
+        "the manifest of the data was another, so the same steps see other rows",
+    ]
+    assert f"going on after step 4 with changes: {'; '.join(changed)}" in said.getvalue()
+    history = [{"after_step": 4, "changed": changed}]
+    lines = (out / "changes.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == history
+    store = CheckpointStore.open(out / "checkpoints")
+    assert store.restore_data(6)["changes"] == history
+    assert store.restore_data(6)["config"]["optimizer"]["b1"] == 0.8
+    assert store.restore_data(4)["config"]["optimizer"]["b1"] == 0.9
+    # From the state before the change, the old configuration is no change.
+    assert run.changes(run.find(out, 3, 0), other, sha256(data / "manifest.json"), out, False) == []
+    shutil.rmtree(out / "checkpoints" / "6")
+    past = run.find(out, 3, 0)
+    assert run.changes(past, unfinished[1], past.made["manifest_sha256"], out, False) == []
+    with pytest.raises(BadInput, match=r"optimizer\.b1 was 0\.9, is 0\.8"):
+        run.changes(past, other, past.made["manifest_sha256"], out, False)
+
+
+@pytest.mark.parametrize(
+    ("section", "fields"),
+    [
+        ("model", {"ffn_dim": 64}),
+        ("model", {"rope_theta": 1e4}),
+        ("compute", {"param_dtype": "bfloat16"}),
+        ("optimizer", {"name": "muon"}),
+        ("optimizer", {"ema_decay": 0.99}),
+        ("optimizer", {"frozen": ("layers",)}),
+    ],
+)
+def test_some_changes_cannot_be_allowed(unfinished, section, fields):
+    out, config = unfinished
+    (name,) = fields
+    with pytest.raises(BadInput, match=f"allowed or not: {section}.{name} was .*train.init_from="):
+        train(differ(config, section, **fields), out, display=io.StringIO(), allow_changes=True)
+
+
+@pytest.mark.parametrize(
+    ("section", "fields"),
+    [
+        ("mesh", {"fsdp": 8, "tensor": 1}),
+        ("rules", {"state": {"embed": ("data",)}}),
+        ("compute", {"attention": "reference"}),
+        ("compute", {"remat": "none"}),
+        ("compute", {"loss_chunk": 8}),
+        ("compute", {"loss_vocab_tile": 8}),
+        ("guard", {"patience": 1}),
+        ("train", {"accumulate": 2, "keep_every": 4, "keep_checkpoints": 1}),
+    ],
+)
+def test_how_it_is_computed_may_change(run_config, section, fields):
+    assert run.differences(run_config, differ(run_config, section, **fields)) == {}
+
+
+def test_a_similar_name_is_no_free_one(run_config):
+    other = differ(differ(run_config, "guard", deviations=3.0), "train", steps=7)
+    assert run.differences(run_config, other).keys() == {"guard.deviations", "train.steps"}
+
+
+def test_what_a_killed_start_leaves_is_no_other_thing(run_config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()
+    (tmp_path / "run" / ".config.yaml.incomplete-abc").touch()
+    assert run.find(tmp_path / "run", 3, 0) == run.Past()
+
+
+def test_a_run_that_is_being_written_is_left_alone(unfinished):
+    out, config = unfinished
+    handle = os.open(out / "lock", os.O_RDWR)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(BadInput, match="is being written by process"):
+            train(config, out, display=io.StringIO())
+    finally:
+        os.close(handle)
 
 
 @pytest.mark.parametrize(
