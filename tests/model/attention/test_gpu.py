@@ -27,14 +27,14 @@ LENGTH = 100  # which no tile divides
 ON_HOPPER = "flash_forward", "flash_to_queries", "flash_to_keys"
 
 
-@pytest.mark.parametrize(("kv_heads", "head_dim"), [(4, 24), (2, 16), (1, 24)])
+@pytest.mark.parametrize(("kv_heads", "head_dim"), [(4, 24), (1, 16)])
 def test_float32_is_the_reference(kv_heads, head_dim):
     rows = rows_of(DOCUMENTS, LENGTH)
     assert_same(flash_of(SMALL), arrays(rows, 4, kv_heads, head_dim), rows)
 
 
 def test_bfloat16_is_as_exact_as_the_reference():
-    rows = rows_of([[200, 1, 99], [60] * 5], 300)
+    rows = rows_of([[200, 1, 39]], 240)
     attend = flash_of(gpu.tiles(64, jnp.bfloat16))
     assert_as_exact(attend, arrays(rows, 4, 2, 64), rows)
 

@@ -44,7 +44,7 @@ def test_tokens_in_any_order():
     assert_same(tiled.attend, arrays(rows, 4, 2, 16), rows)
 
 
-@pytest.mark.parametrize("part", [slice(40, 41), slice(30, 50), slice(0, 60)])
+@pytest.mark.parametrize("part", [slice(40, 41), slice(30, 50)])
 def test_fewer_queries_than_keys(part):
     whole = rows_of(DOCUMENTS, LENGTH)
     rows = Rows(*(x[:, part] for x in whole[:2]), *whole[2:])
@@ -98,7 +98,7 @@ def test_over_devices_queries_stay_and_keys_pass_by_in_blocks():
     keys, tokens = place("fsdp", None, "tensor"), place("fsdp", "context")
     compiled = (
         jax.jit(
-            functools.partial(with_gradients, tiled.attend),
+            functools.partial(with_gradients.__wrapped__, tiled.attend),
             in_shardings=(Arrays(queries, keys, keys, queries), tokens),
             out_shardings=(queries, queries, keys, keys),
         )
