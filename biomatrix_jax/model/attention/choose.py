@@ -51,7 +51,7 @@ def choose(
     order = balanced_order(length, context)
     platform = mesh.devices.flat[0].platform
     if compute.attention == "auto":
-        name, why = _automatic(platform, compute, length, context)
+        name, why = automatic(platform, compute, length, context)
     else:
         name, why = compute.attention, "as compute.attention says"
         if refusal := _refusal(name, platform, compute, length, context):
@@ -63,8 +63,8 @@ def choose(
     return Attention(name, attend, order)
 
 
-def _automatic(platform: str, compute: ComputeConfig, length: int, context: int):
-    """(name, why)."""
+def automatic(platform: str, compute: ComputeConfig, length: int, context: int):
+    """-> the name of the kernel for devices of a platform, and why."""
     if platform == "cpu":
         long = length > LONGEST_REFERENCE
         name = "tiled" if long else "reference"

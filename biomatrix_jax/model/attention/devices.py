@@ -73,7 +73,7 @@ def _own_keys(mesh: Mesh, rules: ShardingRules, model: ModelConfig):
     if heads % group and group % heads:
         raise BadInput(
             f"{heads} query heads a device do not share key heads evenly: {group} use one; "
-            f"split heads (rules.act_heads) over fewer devices"
+            "split heads (rules.act_heads) over fewer devices"
         )
 
     def own(x_bskh):
