@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -77,10 +78,37 @@ def written(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if code is None:
+        refused = _refusal(error, path)
+        if refused is None or refused is error:
             raise
-        named = re.search(r'local file "([^"]+)"', str(error))
-        number = int(code.group(1))
-        where = named.group(1) if named else str(path)
-        raise OSError(number, os.strerror(number), where) from error
+        raise refused from error
+
+
+class Unraisable:
+    """Python's hook for errors that nobody can catch, without the ones that say nothing: when a
+    write fails, the others under way answer to an event loop that is gone by then."""
+
+    def __init__(self, before):
+        self._before = before
+
+    def __call__(self, unraisable) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            self._before(unraisable)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record of Orbax says more than `written` will: in its threads Orbax logs with a
+    stack trace what it raises once it is asked. A filter for its logger."""
+    return not record.exc_info or _refusal(record.exc_info[1], Path()) is None
+
+
+def _refusal(error: BaseException | None, path: Path) -> OSError | None:
+    """The system's refusal that an error tells of."""
+    if isinstance(error, OSError):
+        return error
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if code is None:
+        return None
+    named = re.search(r'local file "([^"]+)"', str(error))
+    number = int(code.group(1))
+    return OSError(number, os.strerror(number), named.group(1) if named else str(path))

@@ -1,7 +1,9 @@
 """`CheckpointStore`: saving and restoring the steps of one checkpoint directory."""
 
 import functools
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from biomatrix_jax.checkpoint.arrays import (
     save_args,
 )
 from biomatrix_jax.checkpoint.damage import (
+    Unraisable,
     check_inventory,
     explained,
+    is_news,
     write_inventory,
     written,
 )
@@ -239,6 +243,9 @@ class CheckpointStore:
         return self._make_manager(ocp.PyTreeCheckpointHandler())
 
     def _make_manager(self, params_handler: ocp.PyTreeCheckpointHandler) -> ocp.CheckpointManager:
+        logging.getLogger("absl").addFilter(is_news)
+        if not isinstance(sys.unraisablehook, Unraisable):
+            sys.unraisablehook = Unraisable(sys.unraisablehook)
         policies = [ocp.checkpoint_managers.LatestN(self.keep)]
         if self.keep_every:
             policies.append(ocp.checkpoint_managers.EveryNSteps(self.keep_every))

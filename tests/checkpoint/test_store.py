@@ -157,7 +157,10 @@ def test_multiples_of_an_interval_are_kept_for_good(tmp_path):
 
 
 def test_trees_of_other_names_come_back(tmp_path):
-    trees = {"average": {"x": np.arange(3.0)}, "training": {"y": np.arange(4)}}
+    trees = {
+        "average": {"x": np.arange(3, dtype=np.float32)},
+        "training": {"y": np.arange(4, dtype=np.int32)},
+    }
     with CheckpointStore.create(tmp_path / "c", CONFIG) as store:
         store.save(1, {"x": np.ones(3)}, **trees)
         store.save(2, {"x": np.ones(3)}, average=None)
@@ -296,6 +299,28 @@ def test_a_failed_save_raises_and_leaves_no_step(saved, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         store.close()
     assert store.steps() == [0, 20]
+
+
+FULL = """
+import resource, sys
+import numpy as np
+from biomatrix_jax.checkpoint import CheckpointStore
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    with CheckpointStore.open(sys.argv[1]) as store:
+        store.save(30, {f"x{i}": np.random.rand(10_000) for i in range(30)})
+except OSError as error:
+    print(error.strerror, error.filename)
+"""
+
+
+def test_a_full_disk_is_the_systems_error_and_said_once(saved):
+    pytest.importorskip("resource")  # a limit on files stands for it
+    command = [sys.executable, "-c", FULL, str(saved[0])]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout.startswith(f"File too large {saved[0]}")
+    assert "Traceback" not in result.stderr
+    assert newest_whole(saved[0]) == 20
 
 
 @pytest.mark.parametrize("kind", ["truncated", "missing"])
