@@ -48,31 +48,29 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.write:
         results = {"machine": machine.describe(("jax", "jaxlib", "libtpu")), "config": CONFIG}
-        results |= {"base": BASE, "points": measure(arguments.jobs)}
-        with atomic_file(RESULTS, "w") as file:
-            json.dump(results, file, indent=1)
+        results |= {"base": BASE, "points": []}
+        for point in measure(arguments.jobs):  # kept one by one: they take minutes
+            results["points"].append(point)
+            with atomic_file(RESULTS, "w") as file:
+                json.dump(results, file, indent=1)
     with atomic_file(DOCUMENT, "w") as file:
         file.write(document(json.loads(RESULTS.read_text("utf-8"))))
 
 
-def measure(jobs: int | None) -> list[dict]:
+def measure(jobs: int | None) -> Iterator[dict]:
     """A compiled step for each value of each axis, beside what arithmetic says of it."""
-    points = []
     for title, key, values in GROWTH:
         for value, topology, one in _planned(key, values, jobs):
             if one.plan is None:
                 raise SystemExit(f"{title} {value}: {one.reason}")
             ideal = estimate(one.config, one.plan["mesh"])
-            points.append(
-                {
-                    "axis": title,
-                    "value": value,
-                    "topology": topology,
-                    "compiled": one.plan | {"network_bytes": one.communication_bytes},
-                    "arithmetic": {name: getattr(ideal, name) for name, *_ in QUANTITIES},
-                }
-            )
-    return points
+            yield {
+                "axis": title,
+                "value": value,
+                "topology": topology,
+                "compiled": one.plan | {"network_bytes": one.communication_bytes},
+                "arithmetic": {name: getattr(ideal, name) for name, *_ in QUANTITIES},
+            }
 
 
 def _planned(key: str, values: tuple, jobs: int | None) -> Iterator[tuple[int, str, Outcome]]:

@@ -1,6 +1,7 @@
 """Points planned side by side, as many as cores and memory allow."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ Reply = dict[str, Any]  # {"plan"} or {"invalid"} or {"failed"}, as a rule "host
 
 WORKER = (sys.executable, "-m", "biomatrix_jax.plan.sweep.worker")
 FIRST_GUESS = 3 << 30  # bytes a worker takes, until one has told
+# Workers share a GPU: none may take all of its memory, as JAX does by itself. And of a compiler
+# without a device the warnings are about that.
+QUIET = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "2"}
 LOOK = 0.1  # seconds between two looks at who has ended
 
 
@@ -90,6 +94,7 @@ class _Process:
                 stdin=stdin,
                 stdout=self._errors,
                 stderr=self._errors,
+                env=QUIET | os.environ,
             )
         self.pid = self._process.pid
 

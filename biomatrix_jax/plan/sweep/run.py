@@ -74,7 +74,7 @@ def sweep(
       overrides: those with lists are the axes, see `grid.split`; without any, `default_axes`.
       out: a directory for results.csv, results.json, report.html, pictures and the cache; None
         writes nothing, and the cache is the user's own.
-      jobs: the most processes at a time; None: as many as there are cores.
+      jobs: the most processes at a time; None: as many as there are cores. TPUs at hand allow one.
 
     Raises:
       BadInput: the configuration without the axes, an axis or the topology are bad, or no point at
@@ -85,6 +85,8 @@ def sweep(
     here = _describe(topology)
     grid = points(axes or default_axes(base, here["devices"], here["slices"]))
     cache = Cache(out / "cache" if out else user_directory())
+    if topology == "here" and here["kind"].startswith("TPU"):
+        jobs = 1  # a TPU belongs to one process at a time
     outcomes = ranked(
         _plan_all(config, fixed, grid, topology, here["kind"], cache, jobs or cores())
     )

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -12,17 +13,25 @@ from tests.plan.sweep.planned import plan
 AXES = ["mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}]", "compute.remat=[full, none]"]
 
 
+class Asked(list):
+    """Configurations, the most processes that were allowed, and what the topology is."""
+
+    jobs = None
+    device: ClassVar[dict] = {}
+
+
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
     """Answers for the workers, and keeps what they were asked; the user's cache is empty."""
-    asked = []
+    asked = Asked()
     describe = {"devices": 8, "slices": 1, "kind": "TPU v5p", "host_bytes": 1}
 
     def answer(requests, jobs, done, need=0):
+        asked.jobs = jobs
         for index, request in reversed(list(enumerate(requests))):
             config = request.get("config")
             if config is None:
-                done(index, describe)
+                done(index, describe | asked.device)
                 continue
             asked.append(config)
             seconds = 2.0 if config["compute"]["remat"] == "full" else 1.0
@@ -65,6 +74,19 @@ def test_a_failure_is_shown_and_tried_again(asked):
         found = run.sweep("tiny", "v5p:2x2x2", ["compute.remat=[full, dots]"])
         assert [one.status for one in found.outcomes] == ["fits", "failed"]
         assert [config["compute"]["remat"] for config in asked].count("dots") == times
+
+
+def test_only_tpus_at_hand_are_asked_one_by_one(asked):
+    axes = ["compute.remat=[full, none]"]
+    run.sweep("tiny", "v5p:2x2x2", axes, jobs=3)
+    assert asked.jobs == 3
+    asked.device = {"kind": "NVIDIA H100"}
+    run.sweep("tiny", "here", axes, jobs=3)
+    assert asked.jobs == 3
+    asked.device = {"kind": "TPU v5p"}
+    run.sweep("tiny", "here", axes, jobs=3)
+    assert asked.jobs == 1
+    assert len(asked) == 6  # another device is another plan
 
 
 def test_points_that_come_to_the_same_are_planned_once(asked):
