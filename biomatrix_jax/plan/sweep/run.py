@@ -87,15 +87,15 @@ def sweep(
     cache = Cache(out / "cache" if out else user_directory())
     if topology == "here" and here["kind"].startswith("TPU"):
         jobs = 1  # a TPU belongs to one process at a time
-    outcomes = ranked(
-        _plan_all(config, fixed, grid, topology, here["kind"], cache, jobs or cores())
-    )
+    device = f"{here['devices']} x {here['kind']}"
+    found = _plan_all(config, fixed, grid, topology, device, cache, jobs or cores())
+    outcomes = ranked(found)
     if all(one.status == INVALID for one in outcomes):
         raise BadInput(f"none of {len(outcomes)} points can be planned: {outcomes[0].reason}")
     if out:
         about = {
             "topology": topology,
-            "devices": f"{here['devices']} x {here['kind']}",
+            "devices": device,
             "versions": ", ".join(
                 f"{name} {number}" for name, number in provenance.versions().items()
             ),
@@ -115,7 +115,7 @@ def _describe(topology: str) -> dict[str, Any]:
     return replies[0]
 
 
-def _plan_all(config, fixed, grid: Sequence[Point], topology, kind, cache, jobs) -> list[Outcome]:
+def _plan_all(config, fixed, grid: Sequence[Point], topology, device, cache, jobs) -> list[Outcome]:
     """The outcome of each point of `grid`, in its order."""
     found: dict[int, Outcome] = {}
     requests: dict[str, dict] = {}
@@ -140,7 +140,7 @@ def _plan_all(config, fixed, grid: Sequence[Point], topology, kind, cache, jobs)
                 take(index, Outcome(point, None, INVALID, reason=str(error)))
                 continue
             request = {"config": dataclasses.asdict(run), "topology": topology}
-            name = key(request, kind)
+            name = key(request, device)
             if reply := cache.get(name):
                 need = max(need, reply["host_bytes"])
                 take(index, outcome(point, run, reply, cached=True))
