@@ -8,8 +8,10 @@ On one H100:       python benchmarks/attention.py biomatrix_1p7b --json attentio
 One layer's attention with the heads of CONFIG over packed rows: one document a row, documents of
 about 512 tokens, and of about 100. FLOPs are those of the pairs of tokens that see each other, two
 products forward and four more backward; what a kernel computes beyond that only costs it time.
-Every kernel's results are held against the reference's in float32 on the same numbers. Besides our
-own there are cuDNN's, for rows of one document, and JAX's Pallas `mha`, which needs keys repeated.
+Kernels take turns, and medians are reported; results are held against the reference's in float32 on
+the same numbers (error: the largest relative root mean square of output and gradients). Besides our
+own kernels there are cuDNN's, for rows of one document, and JAX's Pallas `mha`, which needs keys
+repeated.
 """
 
 import argparse
@@ -69,11 +71,9 @@ def measure(arguments: argparse.Namespace) -> dict:
     measured = []
     for documents, mean in DOCUMENTS.items():
         case = Case.of(task, mean)
-        for name, kernel in kernels.items():
-            if kernel.packed or mean is None:
-                measured.append({"documents": documents, "kernel": name})
-                print(*measured[-1].values(), file=sys.stderr)
-                measured[-1] |= case.time(kernel.attend)
+        able = {name: k.attend for name, k in kernels.items() if k.packed or mean is None}
+        for name, figures in case.time(able).items():
+            measured.append({"documents": documents, "kernel": name, **figures})
     return {
         "command": " ".join(["python benchmarks/attention.py", *sys.argv[1:]]),
         "task": task,
@@ -160,25 +160,31 @@ class Case:
         exact = tuple(x.astype(jnp.float32) for x in arrays)
         return cls(arrays, rows, 4 * n * h * seen, both(reference.attend)(*exact, rows))
 
-    def time(self, attend: Callable) -> dict:
-        """Of a kernel: seconds, tokens and FLOP/s of the forward pass and of both; its error."""
-        import jax
-
-        *qkv, _ = self.arrays
+    def time(self, attends: dict[str, Callable]) -> dict[str, dict]:
+        """Of each kernel: the forward pass, that and the backward pass, and its error."""
+        figures, calls = {}, {}
+        for name, attend in attends.items():
+            print(f"compiles {name}", file=sys.stderr)
+            try:
+                figures[name] = {"error": self.error(both(attend)(*self.arrays, self.rows))}
+                calls[name, "forward"] = Call.of(forward(attend), *self.arrays[:3], self.rows)
+                calls[name, "both"] = Call.of(both(attend), *self.arrays, self.rows)
+            except Exception as error:  # one kernel's failure is a result; the others go on
+                figures[name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+                calls = {key: call for key, call in calls.items() if key[0] != name}
+        seconds = {key: [] for key in calls}
+        for _ in range(REPEATS):  # in turns: what else the machine does hits all of them
+            for key, call in calls.items():
+                seconds[key].append(call.seconds())
         tokens = self.rows.q_segments.size
-        figures = {}
-        try:
-            forward = seconds(jax.jit(attend), *qkv, self.rows)
-            training = seconds(both(attend), *self.arrays, self.rows)
-            figures["error"] = self.error(both(attend)(*self.arrays, self.rows))
-        except Exception as error:  # one kernel's failure is a result; the others go on
-            return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-        passes = {"forward": (forward, 1), "forward_backward": (training, 3)}
-        for name, (time_taken, times) in passes.items():
-            figures[name] = {
-                "seconds": time_taken,
-                "tokens_per_second": tokens / time_taken,
-                "flops_per_second": times * self.forward_flops / time_taken,
+        for (name, part), taken in seconds.items():
+            median = statistics.median(taken)
+            flops = self.forward_flops * (1 if part == "forward" else 3)
+            figures[name][part] = {
+                "seconds": median,
+                "fastest": min(taken),
+                "tokens_per_second": tokens / median,
+                "flops_per_second": flops / median,
             }
         return figures
 
@@ -204,8 +210,15 @@ def documents(length: int, mean: int | None, rng):
 
 
 @functools.cache
+def forward(attend: Callable) -> Callable:
+    import jax
+
+    return jax.jit(lambda q, k, v, rows: attend(q, k, v, rows))
+
+
+@functools.cache
 def both(attend: Callable) -> Callable:
-    """Output and gradients, compiled."""
+    """Output and gradients."""
     import jax
 
     @jax.jit
@@ -216,20 +229,29 @@ def both(attend: Callable) -> Callable:
     return run
 
 
-def seconds(function: Callable, *arguments) -> float:
-    """Of one call, the median over repeats of as many calls as make it measurable."""
-    import jax
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A compiled function, its arguments, and how often to call it for a time worth measuring."""
 
-    def take(calls: int) -> float:
+    function: Callable
+    arguments: tuple
+    times: int = 1
+
+    @classmethod
+    def of(cls, function: Callable, *arguments) -> "Call":
+        once = cls(function, arguments)
+        once.seconds()  # compiles
+        return cls(function, arguments, max(1, round(AT_LEAST / once.seconds())))
+
+    def seconds(self) -> float:
+        """Of one call."""
+        import jax
+
         start = time.perf_counter()
-        for _ in range(calls):
-            results = function(*arguments)
+        for _ in range(self.times):
+            results = self.function(*self.arguments)
         jax.block_until_ready(results)
-        return (time.perf_counter() - start) / calls
-
-    take(1)  # compiles
-    calls = max(1, round(AT_LEAST / take(1)))
-    return statistics.median(take(calls) for _ in range(REPEATS))
+        return (time.perf_counter() - start) / self.times
 
 
 def table(result: dict) -> str:
@@ -244,7 +266,7 @@ def table(result: dict) -> str:
         if "failed" in m:
             lines.append(f"{line}  failed: {m['failed']}")
             continue
-        for p in (m["forward"], m["forward_backward"]):
+        for p in (m["forward"], m["both"]):
             line += f"{p['seconds'] * 1e3:10.2f}{p['tokens_per_second']:13,.0f}"
             line += f"{p['flops_per_second'] / 1e9:11,.1f}"
         lines.append(f"{line}{m['error']:10.1e}")
