@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from biomatrix_jax.chips import Chip, find_chip
 from biomatrix_jax.config import RunConfig
 from biomatrix_jax.plan import roofline
-from biomatrix_jax.plan.hlo.collectives import Collective
+from biomatrix_jax.plan.hlo.collectives import Collective, Slices
 from biomatrix_jax.plan.hlo.costs import Costs, count
 from biomatrix_jax.plan.memory import of_compiled, of_refused, own_bytes
 from biomatrix_jax.plan.topology import find_devices
@@ -82,7 +83,7 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
         seconds = time.perf_counter() - start
         memory = of_compiled(compiled, devices[0])
         speed = chip and roofline.instruction_seconds(chip, config.compute.dtype)
-        costs = count(compiled.as_text(), mesh.shape, speed)
+        costs = count(compiled.as_text(), *_program_mesh(mesh), speed)
     except jax.errors.JaxRuntimeError as error:
         seconds = time.perf_counter() - start
         memory = of_refused(error, (step.state, step.batch), step.state, devices[0])
@@ -109,6 +110,15 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
         estimated_compute_seconds=costs.busy if step_seconds else None,
         notes=tuple(sorted(costs.unknown)) if costs else (),
     )
+
+
+def _program_mesh(mesh: Mesh) -> tuple[dict[str, int], Slices]:
+    """Axes of the devices that run one program, and the TPU slices that each run one."""
+    numbers = np.array([getattr(device, "slice_index", None) or 0 for device in mesh.devices.flat])
+    own = np.nonzero((numbers == numbers[0]).reshape(mesh.devices.shape))
+    sizes = {axis: len(set(at)) for axis, at in zip(mesh.axis_names, own, strict=True)}
+    axes = tuple(axis for axis in mesh.axis_names if sizes[axis] < mesh.shape[axis])
+    return sizes, Slices(axes, len(set(numbers)))
 
 
 def _sent(chip: Chip | None, mesh: Mesh, costs: Costs | None) -> dict[Collective, float]:

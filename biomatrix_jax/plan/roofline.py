@@ -44,7 +44,7 @@ def collective_seconds(chip: Chip, mesh: Mesh, one: Collective, size: float) -> 
         return 0.0
     group = _group(mesh, one.axes)
     parts = len({_part(device) for device in group})
-    wire, inside = one.wire_bytes(size), len(group) // parts
+    wire, inside = one.wire_bytes(size), max(one.group // parts, 1)
     seconds = 0.0
     if inside > 1:
         links = _links(chip, [device for device in group if _part(device) == _part(group[0])], mesh)

@@ -137,3 +137,18 @@ def test_a_step_that_does_not_fit_is_no_crash():
     assert refused.peak_bytes > refused.limit_bytes == int(15.75 * 2**30)
     assert refused.argument_bytes == pytest.approx(sum(refused.argument_parts.values()))
     assert (refused.flops, refused.collectives, refused.estimated_step_seconds) == (None, [], None)
+
+
+@with_libtpu
+@pytest.mark.slow
+def test_slices_sum_gradients_over_the_network():
+    """Within a slice fsdp leaves a device a quarter of each gradient; that is what slices sum."""
+    config = load("tiny", ["mesh.slice=2", "mesh.fsdp=4"])
+    planned = plan(config, "v5e:2x2*2")
+    assert planned.devices == 8
+    between = [one for one in planned.collectives if one["axes"] == ["slice"]]
+    summed = sum(one["bytes"] for one in between if one["kind"] == "all-reduce")
+    assert {one["group"] for one in between} == {2}
+    assert summed >= planned.argument_parts["params"]
+    within = {tuple(one["axes"]) for one in planned.collectives} - {("slice",)}
+    assert within == {("fsdp",)}

@@ -40,7 +40,7 @@ def one(**changes) -> Plan:
         "alias_bytes": 0,
         "model_flops": 3e12,
         "estimated_compute_seconds": 1.2,
-        "notes": ("loop x: as one run",),
+        "notes": ("a loop: as one run",),
     }
     return Plan(**values | changes)
 
@@ -55,7 +55,7 @@ def test_a_plan_in_words():
     assert "all-gather over data x fsdp 3.5 GB in 56 12.5 ms beside computing" in said
     assert "estimated step 1.25 s: computing 1.2 s, sending 12.5 ms" in said
     assert "estimated MFU 43.1%" in said
-    assert "note: loop x: as one run" in said
+    assert "note: a loop: as one run" in said
 
 
 def test_a_plan_that_does_not_fit_in_words():

@@ -20,6 +20,16 @@ KINDS = (
 _ONCE = {kind: kind for kind in KINDS} | {f"{kind}-start": kind for kind in KINDS}
 
 
+class Slices(NamedTuple):
+    """TPU slices, each of which runs a program of its own devices: who else there is.
+
+    What they send each other the program hands to the host, and says what is to become of it.
+    """
+
+    axes: tuple[str, ...] = ()  # of the mesh that go from slice to slice
+    count: int = 1
+
+
 class Collective(NamedTuple):
     """What one device takes part in; equal ones are counted together."""
 
@@ -39,7 +49,7 @@ class Collective(NamedTuple):
 
 
 def read(
-    where: Computation, instruction: Instruction, mesh: Mapping[str, int]
+    where: Computation, instruction: Instruction, mesh: Mapping[str, int], slices: Slices
 ) -> tuple[Collective, int] | None:
     """-> the collective that an instruction is, and the bytes of its array; None: it is none.
 
@@ -49,8 +59,11 @@ def read(
     reduce-scatters as a fusion of that name, which sums everything and takes a slice.
 
     Args:
-      mesh: axis names and sizes; device ids count along them, the last the fastest.
+      mesh: axis names and sizes; device ids count along them, the last the fastest. Of several
+        slices the mesh within one.
     """
+    if between := re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes):
+        return _sent(where, instruction, between[1], slices)
     kind = _ONCE.get(instruction.opcode)
     if kind is None or ("chain_id=" in instruction.attributes and not _starts(where, instruction)):
         return None
@@ -73,6 +86,16 @@ def read(
         if kind == "all-gather":
             size *= members
     return Collective(kind, axes, members, overlapped), size
+
+
+def _sent(
+    where: Computation, instruction: Instruction, transfer: str, slices: Slices
+) -> tuple[Collective, int] | None:
+    if instruction.opcode != "send":
+        return None
+    kind = transfer.lower().replace("_", "-")
+    size = where.operands(instruction)[0].bytes * (slices.count if kind == "all-gather" else 1)
+    return Collective(kind, slices.axes, slices.count, overlapped=True), size
 
 
 def _starts(where: Computation, instruction: Instruction) -> bool:

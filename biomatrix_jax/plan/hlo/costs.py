@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from biomatrix_jax.plan.hlo import collectives
-from biomatrix_jax.plan.hlo.collectives import Collective
+from biomatrix_jax.plan.hlo.collectives import Collective, Slices
 from biomatrix_jax.plan.hlo.loops import Loops
 from biomatrix_jax.plan.hlo.products import kernel_flops, product_flops
 from biomatrix_jax.plan.hlo.text import Computation, Instruction, parse
@@ -14,6 +14,9 @@ from biomatrix_jax.plan.hlo.traffic import main_memory_bytes
 
 # Beginnings of custom calls that compute; a compiler's own, which only move, have others.
 _KERNELS = ("tpu_custom_call", "__", "triton", "mosaic")
+
+
+ALONE = Slices()
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,24 @@ class Costs:
 
 
 def count(
-    text: str, mesh: Mapping[str, int], seconds: Callable[[float, float], float] | None = None
+    text: str,
+    mesh: Mapping[str, int],
+    slices: Slices = ALONE,
+    seconds: Callable[[float, float], float] | None = None,
 ) -> Costs:
     """Costs of a compiled program.
 
     Args:
       text: `compiled.as_text()`.
-      mesh: names and sizes of the axes that its devices are laid out in.
+      mesh: names and sizes of the axes that its devices are laid out in; of several slices, of
+        each of which this is the program, those of one.
       seconds: how long FLOPs and bytes of one instruction take; None: nobody asks.
     """
     program = parse(text)
+
+    def sent(where: Computation, instruction: Instruction):
+        return collectives.read(where, instruction, mesh, slices)
+
     loops = Loops(program)
     known: dict[tuple[str, bool], Costs] = {}
 
@@ -68,14 +79,14 @@ def count(
         return known[name, fused]
 
     def one(where: Computation, instruction: Instruction, fused: bool) -> Costs:
-        own = _own(program, where, instruction, fused, mesh)
+        own = _own(program, where, instruction, fused, sent(where, instruction))
         match instruction.opcode:
             case "while":
                 trips = loops.trips(where, instruction)
                 times = trips.count if trips else 1
                 if not (trips and trips.exact):
                     how = f"as if it ran {times} times, the most it can" if trips else "as one run"
-                    own += Costs(unknown=frozenset({f"loop {instruction.name}: {how}"}))
+                    own += Costs(unknown=frozenset({f"a loop that depends on data: {how}"}))
                 return own + of(instruction.calls("body")[0], fused).times(times)
             case "conditional":
                 branches = [of(name, fused) for name in _branches(instruction)]
@@ -95,8 +106,7 @@ def count(
     return of(program.entry.name, False)
 
 
-def _own(program, where: Computation, instruction: Instruction, fused: bool, mesh) -> Costs:
-    sent = collectives.read(where, instruction, mesh)
+def _own(program, where: Computation, instruction: Instruction, fused: bool, sent) -> Costs:
     unknown = frozenset()
     if instruction.opcode == "custom-call" and kernel_flops(where, instruction) is None:
         target = (instruction.attribute("custom_call_target") or "").strip('"')

@@ -5,7 +5,7 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from biomatrix_jax.plan.hlo.collectives import Collective, read
+from biomatrix_jax.plan.hlo.collectives import Collective, Slices, read
 from biomatrix_jax.plan.hlo.costs import count
 from biomatrix_jax.plan.hlo.text import parse
 
@@ -26,7 +26,7 @@ ENTRY %main (a: f32[8]) -> f32[8] {
 
 def collective(line):
     program = parse(PROGRAM.replace("LINE", line))
-    return read(program.entry, program.entry.root, MESH)
+    return read(program.entry, program.entry.root, MESH, Slices(("slice",), 4))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,19 @@ def test_a_permutation_goes_along_the_axes_that_change():
 def test_libtpus_fused_reduce_scatter_is_one():
     program = parse(PROGRAM.replace("LINE", "f32[8] copy(%a)"))
     where = program.computations["all-reduce-scatter.1"]
-    found, size = read(where, where.by_name["inside"], MESH)
+    found, size = read(where, where.by_name["inside"], MESH, Slices())
     assert (found.kind, found.axes, size) == ("reduce-scatter", ("tensor",), 32)
+
+
+def test_what_slices_send_each_other_goes_through_the_host():
+    def sent(opcode, transfer):
+        handler = '_xla_host_transfer_handler_name="xla_megascale_runtime"'
+        how = f'{{{handler},_xla_megascale_transfer_type="{transfer}"}}'
+        return collective(f"(f32[8], u32[], token[]) {opcode}(%a), frontend_attributes={how}")
+
+    assert sent("send", "ALL_REDUCE") == (Collective("all-reduce", ("slice",), 4, True), 32)
+    assert sent("send", "ALL_GATHER") == (Collective("all-gather", ("slice",), 4, True), 128)
+    assert sent("recv", "ALL_REDUCE") is None
 
 
 def test_bytes_that_must_be_sent():

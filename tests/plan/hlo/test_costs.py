@@ -86,9 +86,9 @@ def test_time_is_that_of_one_instruction_after_the_other():
         return jax.lax.scan(body, x, None, length=5)[0]
 
     text = compiled(step, (8, 16), (16, 16))
-    costs = count(text, ONE, lambda flops, size: flops)
+    costs = count(text, ONE, seconds=lambda flops, size: flops)
     assert costs.busy == costs.flops == 5 * 2 * 8 * 16 * 16
-    assert count(text, ONE, lambda flops, size: size).busy == costs.hbm_bytes
+    assert count(text, ONE, seconds=lambda flops, size: size).busy == costs.hbm_bytes
 
 
 def test_costs_add_up():
