@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import topologies
+from jax.sharding import SingleDeviceSharding
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.attention import Rows, gpu
@@ -24,7 +26,33 @@ from tests.model.attention.packed import (
 SMALL = Tiles(Tile(32, 16, 4, 1), Tile(16, 32, 4, 1), Tile(32, 16, 4, 1))
 DOCUMENTS = [[37, 1, 1, 40], [100], [16] * 6, []]
 LENGTH = 100  # which no tile divides
-ON_HOPPER = "flash_forward", "flash_to_queries", "flash_to_keys"
+# What XLA has to know of an H100 to compile for it where there is none.
+H100 = """
+platform_name: "CUDA"
+device_description_str: "NVIDIA H100 80GB HBM3"
+dnn_version_info { major: 9 minor: 8 }
+gpu_device_info {
+  cuda_compute_capability { major: 9 }
+  core_count: 132
+  fpus_per_core: 128
+  clock_rate_ghz: 1.98
+  threads_per_warp: 32
+  threads_per_block_limit: 1024
+  threads_per_core_limit: 2048
+  registers_per_block_limit: 65536
+  registers_per_core_limit: 65536
+  shared_memory_per_block: 49152
+  shared_memory_per_block_optin: 232448
+  shared_memory_per_core: 233472
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  l2_cache_size: 52428800
+  device_memory_size: 84978434048
+  memory_bandwidth: 3352320000000
+}
+"""
+KERNELS = "flash_forward", "flash_to_queries", "flash_to_keys"
 
 
 @pytest.mark.parametrize(("kv_heads", "head_dim"), [(4, 24), (1, 16)])
@@ -83,8 +111,25 @@ def test_it_is_lowered_for_cuda(dtype, length, heads, kv_heads, head_dim):
     keys = jax.ShapeDtypeStruct((2, length, kv_heads, head_dim), dtype)
     traced = with_gradients.trace(gpu.flash, Arrays(queries, keys, keys, queries), rows)
     text = traced.lower(lowering_platforms=("cuda",)).as_text()
-    for name in ON_HOPPER:
+    for name in KERNELS:
         assert text.count(f'name = "{name}"') == 1
+
+
+def test_an_h100s_compiler_takes_it_and_makes_no_scores():
+    pytest.importorskip("jax_cuda12_plugin", reason="compiling for a GPU needs JAX's CUDA plugin")
+    described = {"topology": "1x1x1", "target_config": H100}
+    devices = topologies.get_topology_desc("h100", "cuda", **described).devices
+    lies = SingleDeviceSharding(devices[0])
+
+    def shape(*sizes, dtype=jnp.bfloat16):
+        return jax.ShapeDtypeStruct(sizes, dtype, sharding=lies)
+
+    rows = Rows(*[shape(1, 8192, dtype=jnp.int32)] * 4)
+    queries, keys = shape(1, 8192, 16, 128), shape(1, 8192, 8, 128)
+    gradients = jax.jit(functools.partial(with_gradients.__wrapped__, gpu.flash))
+    compiled = gradients.lower(Arrays(queries, keys, keys, queries), rows).compile()
+    assert compiled.as_text().count("__gpu$xla.gpu.triton") == 3
+    assert compiled.memory_analysis().temp_size_in_bytes < 2**22  # numbers of a query, no more
 
 
 def test_cudnn_refuses_what_it_would_get_wrong():
