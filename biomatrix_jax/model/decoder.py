@@ -19,7 +19,9 @@ from biomatrix_jax.config import ComputeConfig, ModelConfig
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.attention import Attend, Rows, reference
 from biomatrix_jax.model.cache import Cache
+from biomatrix_jax.model.embedding import look_up
 from biomatrix_jax.model.parameters import parameter
+from biomatrix_jax.model.placement import Placement
 from biomatrix_jax.model.products import product
 from biomatrix_jax.model.remat import PRODUCT, rematerialised
 
@@ -185,6 +187,8 @@ class Decoder(nnx.Module):
       rngs: initial values; under `nnx.eval_shape` only shapes are made.
       constrain: pins activations to a mesh; the default leaves them alone.
       attend: the attention kernel of whole rows; None is the reference, which `extend` always uses.
+      placement: where hidden states and tables lie; None: one device, or what the compiler makes of
+        it.
     """
 
     def __init__(
@@ -195,11 +199,13 @@ class Decoder(nnx.Module):
         rngs: nnx.Rngs,
         constrain: Constrain = unconstrained,
         attend: Attend | None = None,
+        placement: Placement | None = None,
     ):
         self.config = config
         self.compute = compute
         self.constrain = constrain
         self.attend = attend
+        self.placement = nnx.static(placement)
         self.embedding = Table(config, compute, rngs)
         self.layers = Layer(config, compute, rngs)
         self.final_norm = RMSNorm((config.embed_dim,), ("norm",), config.norm_eps, compute, rngs)
@@ -298,9 +304,8 @@ class Decoder(nnx.Module):
         return self.final_norm(x), cache._replace(used=cache.used + tokens.shape[1])
 
     def _embed(self, tokens: jax.Array) -> jax.Array:
-        rows = self.embedding.table[...].at[tokens]
-        x = rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-        return self.constrain(x.astype(self.compute.dtype), ("batch", "length", "act_embed"))
+        x = look_up(self.embedding.table[...], tokens, self.compute.dtype, self.placement)
+        return self.constrain(x, ("batch", "length", "act_embed"))
 
     def _rotary(self, positions: jax.Array):
         return rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
