@@ -56,7 +56,11 @@ class Tiles:
 
 
 def tiles(head_dim: int, dtype) -> Tiles:
-    """For an H100: the largest that its compiler fits into registers, or nearly; not measured."""
+    """For an H100, by what its compiler makes of them; never measured on one.
+
+    With heads of 128 in bfloat16 the three kernels take 192, 198 and 235 registers a thread, of
+    255, spill none, and multiply on the matrix units (wgmma); ptxas 12.9, sm_90a.
+    """
     if jnp.dtype(dtype).itemsize > 2:  # the matrix units do not multiply float32
         return Tiles(Tile(32, 32, 8, 1), Tile(16, 32, 8, 1), Tile(16, 32, 8, 1))
     if head_dim <= 64:

@@ -36,6 +36,7 @@ def attend(q_btnh: jax.Array, k_bskh: jax.Array, v_bskh: jax.Array, rows: Rows) 
 
     Memory for float32 scores: 4 B N T min(S, LARGEST_BLOCK) bytes. One document as long as its row
     costs the reference's operations: blocks that only the causal mask hides are computed too.
+    Queries that are several pieces of a row also visit the offsets between those of the pieces.
     """
     return _forward(q_btnh, k_bskh, v_bskh, rows)[0]
 
