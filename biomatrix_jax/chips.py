@@ -10,8 +10,6 @@ GH200, B200 and GB200, with the network card that a DGX has for each GPU (200 Gb
 
 from dataclasses import dataclass
 
-_GB, _GIB, _TB, _TERA = 1e9, 2**30, 1e12, 1e12
-
 
 @dataclass(frozen=True)
 class Chip:
@@ -22,7 +20,7 @@ class Chip:
     hbm_bytes: float
     hbm_bytes_per_second: float
     link_bytes_per_second: float  # one link to a neighbour, or all to a switch; one direction
-    network_bytes_per_second: float  # between slices or nodes, one direction
+    network_bytes_per_second: float | None  # between slices or nodes, one direction; None: unknown
     torus: int = 0  # dimensions of the interconnect, two links each; 0: a switch joins a node
     ring: int = 0  # a dimension of a multiple of so many chips has its ends joined
     usable_bytes: float | None = None  # of its memory, that a program may take
@@ -31,10 +29,10 @@ class Chip:
 _GB, _GIB, _TERA = 1e9, 2**30, 1e12
 
 
-def _tpu(name, tera, gib, hbm, link, torus, ring, network, usable=None) -> Chip:
-    usable = usable and usable * _GIB
+def _tpu(name, tera, gib, hbm, link, torus, ring, network=None, usable=None) -> Chip:
+    network, usable = network and network * _GB, usable and usable * _GIB
     links = {"torus": torus, "ring": ring, "usable_bytes": usable}
-    return Chip(name, tera * _TERA, gib * _GIB, hbm * _GB, link * _GB, network * _GB, **links)
+    return Chip(name, tera * _TERA, gib * _GIB, hbm * _GB, link * _GB, network, **links)
 
 
 def _gpu(name, tera, gb, hbm, nvlink, network) -> Chip:
@@ -44,16 +42,16 @@ def _gpu(name, tera, gb, hbm, nvlink, network) -> Chip:
 # By a part of `device_kind`; the first that fits counts. GB/s but for FLOP/s (tera) and memory.
 # Usable is what libtpu 0.0.42 names as available when a program does not fit, in GiB.
 _CHIPS = {
-    "TPU v2": _tpu("v2", 22.5, 8, 350, 31, 2, 16, 1.6),
-    "TPU v3": _tpu("v3", 61.5, 16, 450, 41, 2, 32, 1.6),
-    "TPU v4 lite": _tpu("v4i", 138, 8, 614, 50, 1, 4, 3.125),
-    "TPU v4": _tpu("v4", 275, 32, 1228, 50, 3, 4, 6.25),
+    "TPU v2": _tpu("v2", 22.5, 8, 350, 31, 2, 16),
+    "TPU v3": _tpu("v3", 61.5, 16, 450, 41, 2, 32),
+    "TPU v4 lite": _tpu("v4i", 138, 8, 614, 50, 1, 4),
+    "TPU v4": _tpu("v4", 275, 32, 1228, 50, 3, 4),
     "TPU v5 lite": _tpu("v5e", 197, 16, 819, 50, 2, 16, 3.125, usable=15.75),
     "TPU v5e": _tpu("v5e", 197, 16, 819, 50, 2, 16, 3.125, usable=15.75),
-    # v5p, which JAX has called both "TPU v5" and "TPU v5p"
+    # v5p, which JAX has called both "TPU v5" and "TPU v5p"; its 95 GB are what programs may take.
     "TPU v5": _tpu("v5p", 459, 96, 2765, 100, 3, 4, 6.25, usable=95.74),
     "TPU v6": _tpu("v6e", 918, 32, 1640, 100, 2, 16, 12.5, usable=31.25),
-    "TPU7x": _tpu("7x", 1153.5, 96, 3690, 50, 3, 4, 6.25, usable=94.75),
+    "TPU7x": _tpu("7x", 1153.5, 96, 3690, 50, 3, 4, usable=94.75),
     "A100-PCIE-40GB": _gpu("A100 40GB", 312, 40, 1555, 300, 25),
     "A100-SXM4-40GB": _gpu("A100 40GB", 312, 40, 1555, 300, 25),
     "A100": _gpu("A100", 312, 80, 2039, 300, 25),

@@ -77,18 +77,19 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
     model_flops = flops_per_token(config.model, config.data.row_length) * tokens
     lowered = step.train.lower(step.state, step.batch)
     start = time.perf_counter()
+    timed = chip if chip and chip.network_bytes_per_second else None
     costs = None
     try:
         compiled = lowered.compile()
         seconds = time.perf_counter() - start
         memory = of_compiled(compiled, devices[0])
-        speed = chip and roofline.instruction_seconds(chip, config.compute.dtype)
+        speed = timed and roofline.instruction_seconds(timed, config.compute.dtype)
         costs = count(compiled.as_text(), *_program_mesh(mesh), speed)
     except jax.errors.JaxRuntimeError as error:
         seconds = time.perf_counter() - start
         memory = of_refused(error, (step.state, step.batch), step.state, devices[0])
-    sent = _sent(chip, mesh, costs)
-    step_seconds = roofline.step_seconds(chip, costs, sent) if chip and costs else None
+    sent = _sent(timed, mesh, costs)
+    step_seconds = roofline.step_seconds(timed, costs, sent) if timed and costs else None
     return Plan(
         topology=topology if named else f"{len(devices)} x {devices[0].device_kind}",
         devices=len(devices),

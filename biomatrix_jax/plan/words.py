@@ -30,7 +30,8 @@ def mesh_overrides(text: str) -> list[str]:
 
 def text(plan: Plan) -> str:
     """For people: every figure of one device, the largest first."""
-    mesh = " ".join(f"{axis}={size}" for axis, size in plan.mesh.items() if size > 1) or "1 device"
+    axes = [f"{axis}={size}" for axis, size in plan.mesh.items() if size > 1]
+    mesh = f"{plan.devices} devices, mesh {' '.join(axes)}; of each device" if axes else "1 device"
     rows = [
         *_memory(plan),
         *_work(plan),
@@ -39,8 +40,10 @@ def text(plan: Plan) -> str:
         ("compiled", f"in {plan.compile_seconds:.1f} s"),
     ]
     width = max(len(label) for label, _ in rows)
-    head = f"{plan.topology}: {plan.devices} devices, mesh {mesh}; of each device:"
-    lines = [head, *(f"  {label:<{width}}  {value}".rstrip() for label, value in rows)]
+    lines = [
+        f"{plan.topology}: {mesh}:",
+        *(f"  {label:<{width}}  {value}".rstrip() for label, value in rows),
+    ]
     return "\n".join([*lines, *(f"  note: {note}" for note in plan.notes)])
 
 

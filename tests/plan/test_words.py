@@ -58,6 +58,13 @@ def test_a_plan_in_words():
     assert "note: a loop: as one run" in said
 
 
+def test_one_device_has_no_mesh():
+    mesh = dict.fromkeys(("slice", "data", "fsdp", "context", "tensor"), 1)
+    said = text(one(topology="here", devices=1, mesh=mesh, collectives=[]))
+    assert said.startswith("here: 1 device:\n")
+    assert "nothing" in said
+
+
 def test_a_plan_that_does_not_fit_in_words():
     changes = {"flops": None, "hbm_bytes": None, "collectives": [], "estimated_mfu": None}
     changes |= {"estimated_step_seconds": None, "fits": False, "peak_bytes": 120_000_000_000}

@@ -1,0 +1,1 @@
+"""A compiled program read back from its text: what it computes, moves and sends."""
