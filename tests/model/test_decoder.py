@@ -13,7 +13,7 @@ from biomatrix_jax.config import ComputeConfig
 from biomatrix_jax.convert import rules
 from biomatrix_jax.convert.load import build
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.model import Cache, Decoder, token_loss
+from biomatrix_jax.model import Cache, Decoder
 from biomatrix_jax.model.decoder import RMSNorm
 from tests.model import cases
 
@@ -115,39 +115,6 @@ def test_extending_a_cache_piecewise_gives_the_same_logits(model_of, first):
     assert cache.used == 64
     logits = model.logits(jnp.concatenate(hidden, axis=1))
     np.testing.assert_allclose(logits, model(tokens), atol=2e-5)
-
-
-@pytest.mark.parametrize("remat", ["dots", "full"])
-def test_rematerialisation_changes_memory_not_gradients(model_of, remat):
-    name = "tied_gqa"
-    tokens = cases.tokens(cases.CASES[name])[:, :48]
-
-    def gradients(compute):
-        def loss(model):
-            return token_loss(model.hidden(tokens), model.head_table, tokens, 16, 64)[0].mean()
-
-        return jax.tree.leaves(nnx.jit(nnx.grad(loss))(model_of(name, compute)))
-
-    kept = gradients(FLOAT32)
-    recomputed = gradients(ComputeConfig(dtype="float32", remat=remat))
-    for got, want in zip(recomputed, kept, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7)
-
-
-def test_rematerialisation_saves_less(model_of):
-    tokens = cases.tokens(cases.CASES["tied_gqa"])[:, :256]
-
-    def temporary_bytes(remat):
-        graphdef, state = nnx.split(model_of("tied_gqa", ComputeConfig("float32", remat=remat)))
-
-        def loss(state):
-            model = nnx.merge(graphdef, state)
-            return token_loss(model.hidden(tokens), model.head_table, tokens, 16, 64)[0].mean()
-
-        compiled = jax.jit(jax.grad(loss)).lower(state).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
-
-    assert temporary_bytes("full") < 0.8 * temporary_bytes("none")
 
 
 def test_norms_are_computed_in_float32():
