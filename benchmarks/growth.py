@@ -49,7 +49,7 @@ def main() -> None:
     if not arguments.write:
         results = {"machine": machine.describe(("jax", "jaxlib", "libtpu")), "config": CONFIG}
         results |= {"base": BASE, "points": []}
-        for point in measure(arguments.jobs):  # kept one by one: they take minutes
+        for point in measure(arguments.jobs):  # kept axis by axis: they take minutes
             results["points"].append(point)
             with atomic_file(RESULTS, "w") as file:
                 json.dump(results, file, indent=1)

@@ -95,7 +95,7 @@ def _headlines(best: Outcome) -> list[Headline]:
     if best.tokens_per_second is not None:
         pace, seconds = best.tokens_per_second, plan["estimated_step_seconds"]
         shown.append(Headline(f"{pace:,.0f}", "tokens/s a device", "estimated"))
-        shown.append(Headline(f"{seconds:.3g} s", "a step", "estimated"))
+        shown.append(Headline(words.duration(seconds), "a step", "estimated"))
         shown.append(Headline(f"{plan['estimated_mfu']:.0%}", "of the peak (MFU)", "estimated"))
     limit = plan["limit_bytes"]
     note = f"of {words.size(limit)} that a program may take" if limit else "at its peak"

@@ -15,6 +15,7 @@ KIND_COLORS = (*COLORS, "s0")  # as many as there are kinds of collectives
 BATCH = ("data.batch_rows", "train.accumulate")  # keys that set how much goes through at a time
 WIDTH, NARROW = 1000, 380  # on a page, and on a phone's
 MOST_BARS = 12
+NEAR = 10  # the most that a limit may be above all lines, times, to be in the picture
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def memory(outcomes: Sequence[Outcome]) -> Picture:
         x = [one.tokens_at_once for one in members]
         lines.append(Series(name, x, [one.plan["peak_bytes"] / 1e9 for one in members], color))
     limit = outcomes[0].plan["limit_bytes"]
+    if limit and max(one.plan["peak_bytes"] for one in outcomes) < limit / NEAR:
+        limit = None  # so far off that the lines would lie on the axis
 
     def draw(width: int, height: int, labelled: bool) -> Markup:
         return line_chart(

@@ -37,7 +37,7 @@ def row(one: Outcome) -> list[str]:
     return [
         *settings,
         _or_dash(one.tokens_per_second, "{:,.0f}"),
-        _or_dash(one.plan["estimated_step_seconds"], "{:.3g} s"),
+        "-" if (step := one.plan["estimated_step_seconds"]) is None else duration(step),
         _or_dash(one.plan["estimated_mfu"], "{:.1%}"),
         size(one.plan["peak_bytes"]),
         _or_dash(one.communication_share, "{:.0%}"),
@@ -84,6 +84,14 @@ def size(amount: float) -> str:
     return f"{amount / 1e9:,.1f} GB" if amount >= 1e9 else f"{amount / 1e6:,.1f} MB"
 
 
+def duration(seconds: float) -> str:
+    """46 s, 12.7 ms, 23 µs."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
 def _merits(one: Outcome) -> str:
     plan = one.plan
     memory = f"{size(plan['peak_bytes'])} a device"
@@ -93,7 +101,8 @@ def _merits(one: Outcome) -> str:
         return f"{memory}, the least of all; of this device no speed is known"
     return (
         f"an estimated {one.tokens_per_second:,.0f} tokens/s a device (MFU "
-        f"{plan['estimated_mfu']:.1%}, {plan['estimated_step_seconds']:.3g} s a step) in {memory}"
+        f"{plan['estimated_mfu']:.1%}, {duration(plan['estimated_step_seconds'])} a step) in "
+        f"{memory}"
     )
 
 

@@ -77,3 +77,5 @@ def test_memory_has_a_line_for_each_choice_but_the_batch():
     ]  # fmt: skip
     assert memory.wide.count("<circle") == 7  # the invalid point has none
     assert "100.0 GB may be used" in memory.wide
+    [small, *_] = pictures(planned(lambda point: {"plan": plan(peak=1e9)}))
+    assert "may be used" not in small.wide
