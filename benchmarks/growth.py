@@ -103,7 +103,8 @@ def document(results: dict) -> str:
         "Beside each compiled figure, in brackets, what it should be by arithmetic "
         "(`benchmarks/arithmetic.py` says term by term). Arguments are to be exact; temporaries "
         "leave out what the compiler adds and are a floor; FLOPs count attention over the half of "
-        "the row that the causal mask leaves.",
+        "the row that the causal mask leaves, where a kernel computes whole blocks, and its scores "
+        "once more for its backward pass.",
         "",
     ]
     for title in dict.fromkeys(point["axis"] for point in results["points"]):
