@@ -103,7 +103,8 @@ def estimate(program: str) -> dict:
 
     mesh = make_mesh(MeshConfig(), find_devices(TOPOLOGY))
     chip = find_chip(mesh.devices.flat[0].device_kind)
-    costs = count(program, mesh.shape, roofline.instruction_seconds(chip, "bfloat16"))
+    speed = roofline.instruction_seconds(chip, "bfloat16")
+    costs = count(program, mesh.shape, seconds=speed)
     sent = {
         kind: roofline.collective_seconds(chip, mesh, kind, size)
         for kind, size in costs.sizes.items()
