@@ -1,10 +1,10 @@
 """What the backward pass keeps of a layer's forward pass, and what it computes again.
 
-From the most memory to the least (arithmetic a token and layer in brackets: N heads, K kv heads, H
-head dim, D embed, F feed-forward, in numbers of the compute type):
+Roughly from the most memory to the least (in brackets the numbers of the compute type kept of a
+token and layer, for N heads, K kv heads, H head dim, D embed, F feed-forward):
 
     none             everything, the softmax's inputs too
-    dots             products with weights [D (2) + (N + 2 K) H + 2 F]; attention is computed again
+    dots             products with weights [2 D + (N + 2 K) H + 2 F]; attention is computed again
     minimal          products with weights and attention's output and log-sum-exp [D + 2 (N + K) H +
                      2 F]: only what is elementwise is computed again
     offload          what minimal keeps, in the host's memory

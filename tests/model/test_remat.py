@@ -1,6 +1,7 @@
 """Rematerialisation changes what is kept and computed again, never what comes out."""
 
 import functools
+import re
 import typing
 
 import jax
@@ -102,12 +103,13 @@ def test_a_tpus_compiler_keeps_what_the_policy_says_and_where():
 
         step = jax.jit(jax.grad(loss), in_shardings=(lie, *[batch.sharding] * 3), out_shardings=lie)
         program = step.lower(state, batch, batch, batch).compile()
-        return program.memory_analysis(), program.as_text().count('"tpu_custom_call"')
+        kernels = re.findall(r"%splash_mha_(fwd|dkv)[^\n]* custom-call\(", program.as_text())
+        return program.memory_analysis(), kernels.count("fwd") / kernels.count("dkv")
 
     found = {remat: compile_(remat) for remat in ("minimal", "attention_saved", "full", "offload")}
-    # Of splash: forward and backward. Only `full` runs the forward pass again.
-    assert {remat: kernels for remat, (_, kernels) in found.items()} == {
-        "minimal": 2, "attention_saved": 2, "full": 3, "offload": 2
+    # A compiler may unroll a loop, so it is how often the forward pass runs for each backward one.
+    assert {remat: passes for remat, (_, passes) in found.items()} == {
+        "minimal": 1, "attention_saved": 1, "full": 2, "offload": 1
     }  # fmt: skip
     device = {remat: memory.temp_size_in_bytes for remat, (memory, _) in found.items()}
     host = {remat: memory.host_temp_size_in_bytes for remat, (memory, _) in found.items()}

@@ -49,7 +49,7 @@ def attend(
         segments = splash_attention_kernel.SegmentIds(q_segments, kv_segments)
         return kernel(q_nth, k_ksh, v_ksh, segments).swapaxes(0, 1)
 
-    # Scaled in float32: a power of two it is only for every other power of two in H.
+    # The kernel does not scale. In float32, so that queries are rounded once and the factor never.
     q_btnh = (q_btnh.astype(jnp.float32) * h**-0.5).astype(q_btnh.dtype)
     return jax.vmap(row)(q_btnh, k_bskh, v_bskh, rows.q_segments, rows.kv_segments)
 
