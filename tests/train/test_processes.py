@@ -12,8 +12,10 @@ import jax
 import numpy as np
 import pytest
 
+from biomatrix_jax.checkpoint import complete_steps
 from biomatrix_jax.config import MeshConfig, dump
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.processes import HEARTBEAT
 from biomatrix_jax.sharding.mesh import make_mesh
 from biomatrix_jax.sharding.rules import own_share
 from biomatrix_jax.train import metrics
@@ -76,25 +78,30 @@ def test_a_run_goes_on_with_another_number_of_processes(run_config, alone, tmp_p
 import io, os, pathlib, signal
 import biomatrix_jax.train.loop as loop
 from biomatrix_jax.config import load
-told = loop.any_process
-steps = []
-def after_two(flag):
-    steps.append(1)
-    return told(flag or (jax.process_index() == 1 and len(steps) == 2))
-loop.any_process = after_two
+class AfterTwo(loop.Vote):
+    # Process 1 wants to stop after its second step; all hear it at the next one.
+    steps = 0
+    def __call__(self, flag):
+        self.steps += 1
+        return super().__call__(flag or (jax.process_index() == 1 and self.steps == 2))
+loop.Vote = AfterTwo
 answer(loop.train(load({config!r}), pathlib.Path({out!r}), display=io.StringIO()))
 """
     path = tmp_path / "config.yaml"
     path.write_text(dump(run_config))
     # Process 1 alone is told to stop, and both stop after the same step.
     stopped = processes.run(script.format(config=str(path), out=str(out)), 2, 4)
-    assert stopped == [2, 2]
+    assert stopped == [3, 3]
     assert train_together(run_config, [], out, 4)[0] == [6, True]
     np.testing.assert_allclose(losses(out), losses(alone), rtol=2e-6)
 
 
-def start_commands(config, tmp_path):
-    """The two processes of a run in `tmp_path`/run, started by the command line."""
+def start_commands(config, tmp_path, second=()):
+    """The two processes of a run in `tmp_path`/run, started by the command line.
+
+    Args:
+      second: what process 1 alone is told.
+    """
     path = tmp_path / "config.yaml"
     path.write_text(dump(config))
     command = [sys.executable, "-m", "biomatrix_jax.cli", "train", path, "--out", tmp_path / "run"]
@@ -103,10 +110,20 @@ def start_commands(config, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     return [
         subprocess.Popen(
-            [*map(str, command), "--process-id", str(i)], env=environment, stderr=subprocess.PIPE
+            [*map(str, command), "--process-id", str(i), *(second if i else ())],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for i in range(2)
     ]
+
+
+def wait_for_a_step(out):
+    lines = out / metrics.FILE
+    deadline = time.monotonic() + 200
+    while not (lines.exists() and lines.read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -118,21 +135,47 @@ def test_the_command_line_joins_processes(run_config, alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_others_stop_when_one_dies(run_config, tmp_path):
+@pytest.mark.parametrize("dying", [0, 1])
+def test_the_other_stops_when_one_dies(run_config, tmp_path, dying):
     endless = dataclasses.replace(run_config.train, steps=100_000)
     started = start_commands(dataclasses.replace(run_config, train=endless), tmp_path)
     try:
-        lines = tmp_path / "run" / metrics.FILE
-        deadline = time.monotonic() + 200
-        while not (lines.exists() and lines.read_bytes()) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        started[1].send_signal(signal.SIGKILL)
-        _, errors = started[0].communicate(timeout=200)
+        wait_for_a_step(tmp_path / "run")
+        started[dying].send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        _, errors = started[1 - dying].communicate(timeout=200)
+        assert time.monotonic() - began < HEARTBEAT  # bounded, and by no waiting for heartbeats
     finally:
         for process in started:
             process.kill()
-    assert started[0].returncode not in (0, None)
-    assert errors
+    assert started[1 - dying].returncode == 1
+    said = [line for line in errors.splitlines() if line.startswith("biomatrix: ")]
+    assert said == [
+        f"biomatrix: process {dying} of 2 died: the run stops; start it again to resume"
+    ]
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_both_stop_when_one_lacks_the_data(run_config, tmp_path):
+    started = start_commands(run_config, tmp_path, ["data.path=nowhere"])
+    errors = [process.communicate(timeout=200)[1] for process in started]
+    assert [process.returncode for process in started] == [2, 2]
+    assert "biomatrix: nowhere: no manifest.json" in errors[1]
+    assert "biomatrix: process 1 of 2 gave up: nowhere: no manifest.json" in errors[0]
+
+
+@pytest.mark.slow
+def test_both_save_and_stop_when_one_is_told_to(run_config, tmp_path):
+    endless = dataclasses.replace(run_config.train, steps=100_000)
+    started = start_commands(dataclasses.replace(run_config, train=endless), tmp_path)
+    wait_for_a_step(tmp_path / "run")
+    started[1].send_signal(signal.SIGTERM)
+    errors = [process.communicate(timeout=200)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], errors
+    done = metrics.read(tmp_path / "run" / metrics.FILE)[-1]["step"]
+    assert f"stopped and saved after step {done}" in errors[0]
+    assert complete_steps(tmp_path / "run" / "checkpoints")[-1] == done
 
 
 @pytest.mark.parametrize("mesh", [MeshConfig(fsdp=8), MeshConfig(fsdp=2, tensor=4)])
