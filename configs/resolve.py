@@ -1,4 +1,4 @@
-"""Writes resolved/ here, in pods/ and in recipes/: what is shipped, with all its values spelled out.
+"""Writes resolved/ here, in pods/ and in recipes/: what is shipped, all its values spelled out.
 
 It is committed, so that a change of a default shows which runs and data it changes. After a change
 to a configuration, a recipe or a default run: make configs
