@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from biomatrix_jax.model import Decoder, token_loss
-from biomatrix_jax.model.placement import Placement
 from biomatrix_jax.tokens.segments import MODALITIES
 
 Batch = dict[str, jax.Array]
@@ -24,7 +23,7 @@ class Sums(NamedTuple):
     tokens: jax.Array  # int32 [], padding not counted
 
 
-def batch_sums(model: Decoder, batch: Batch, placement: Placement | None = None) -> Sums:
+def batch_sums(model: Decoder, batch: Batch) -> Sums:
     """One pass over a batch, see `step.BATCH`."""
     hidden = model.hidden(batch["tokens"], batch["segment_ids"], batch["positions"])
     compute = model.compute
@@ -34,7 +33,7 @@ def batch_sums(model: Decoder, batch: Batch, placement: Placement | None = None)
         batch["targets"],
         compute.loss_chunk,
         compute.loss_vocab_tile,
-        placement,
+        model.placement,
     )
     weights_bt = batch["loss_weights"]
     by_modality = batch["modality"][..., None] == jnp.arange(len(MODALITIES))  # [B, T, M]

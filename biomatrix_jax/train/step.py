@@ -11,7 +11,6 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
 from biomatrix_jax.config import RunConfig, ShardingRules
-from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.model.attention.choose import choose
 from biomatrix_jax.model.placement import Placement
@@ -80,15 +79,10 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
     """
     rules, rows, length = config.rules, config.data.batch_rows, config.data.row_length
     parts = config.train.accumulate
-    if rows % parts:
-        raise BadInput(
-            f"data.batch_rows ({rows}) is not a multiple of train.accumulate ({parts}), the parts "
-            "of a batch: change one of them"
-        )
-    check_batch(mesh, rules, rows // parts, length)
+    check_batch(mesh, rules, rows, length, parts)
     attention = choose(config.compute, config.model, mesh, rules, length)
     pin = constrain(mesh, rules)
-    loss_lies = Placement(
+    placement = Placement(
         *(
             NamedSharding(mesh, spec(rules, axes, mesh))
             for axes in (("batch", "length", "act_embed"), ("vocab", "embed"))
@@ -97,8 +91,14 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
 
     def initial_model(seed) -> Decoder:
         rngs = nnx.Rngs(jax.random.key(seed))
-        attend = attention.attend
-        return Decoder(config.model, config.compute, rngs=rngs, constrain=pin, attend=attend)
+        return Decoder(
+            config.model,
+            config.compute,
+            rngs=rngs,
+            constrain=pin,
+            attend=attention.attend,
+            placement=placement,
+        )
 
     graphdef, shapes = nnx.split(nnx.eval_shape(initial_model, 0), nnx.Param)
     choice = Choice(config.optimizer, shapes)
@@ -125,7 +125,7 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
 
         def sums(moving, batch):
             model = nnx.merge(graphdef, nnx.merge_state(moving, still))
-            return batch_sums(model, batch, loss_lies)
+            return batch_sums(model, batch)
 
         gradients, found = gradient(
             sums,

@@ -11,7 +11,7 @@ from biomatrix_jax.train.step import make_step
 
 from .comparing import QUICK
 from .conftest import LENGTH, ROWS, VOCABULARY, packed_batch
-from .test_step import initial_state, on_mesh, place, small_step
+from .steps import initial_state, on_mesh, place, small_step
 
 
 def with_optimizer(config, param_dtype="float32", **options):
