@@ -26,6 +26,7 @@ import machine
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "peers"))
 
+OWN = dict(os.environ)  # before JAX says there which libtpu it has found: each side has its own
 CONFIG, TOPOLOGY = "peer_qwen3_1p7b", "v5p:2x2x2"
 LIGHTER = "compute.remat=attention_saved"
 MAXTEXT = (
@@ -75,7 +76,7 @@ def compare(peer_python: str) -> dict:
 
 def one(command: list) -> dict:
     """Runs a side's compilation and reads its program."""
-    environment = os.environ | {
+    environment = OWN | {
         "PYTHONPATH": str(HERE.parent),
         "JAX_PLATFORMS": "cpu",
         # libtpu is to compile, not to look for the machine that it is on.

@@ -1,6 +1,7 @@
 """What the processes of one JAX program do together."""
 
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,23 +83,34 @@ class Vote:
         self._count = jax.process_count()
         self._asked: jax.Array | None = None
         if self._count > 1:
+            devices = jax.devices()
+            # CPU devices run programs side by side, and what these send gets mixed up.
+            self._in_turn = devices[0].platform != "cpu"
             # One device of each process: its own voice.
-            first = {device.process_index: device for device in reversed(jax.devices())}
+            first = {device.process_index: device for device in reversed(devices)}
             mesh = Mesh([first[process] for process in sorted(first)], ("process",))
             self._voices = NamedSharding(mesh, PartitionSpec("process"))
             whole = NamedSharding(mesh, PartitionSpec())
             self._any = jax.jit(jnp.any, out_shardings=whole)
 
-    def __call__(self, flag: bool) -> bool:
+    def __call__(self, flag: bool, after: Any) -> bool:
         """Whether `flag` was true in any process at the last call; with one process, whether it is
-        true now. All get the same answer, and must all call."""
+        true now. All get the same answer, and must all call.
+
+        Args:
+          after: arrays that the step before it makes.
+        """
         if self._count == 1:
             return flag
         before = self._asked
+        if not self._in_turn:
+            jax.block_until_ready(after)
         voice = np.array([flag])
         self._asked = self._any(
             jax.make_array_from_process_local_data(self._voices, voice, (self._count,))
         )
+        if not self._in_turn:
+            self._asked.block_until_ready()
         return before is not None and bool(before)
 
 

@@ -54,7 +54,11 @@ def run(script: str, count: int, devices: int, timeout: float = 300) -> list[Any
     finally:
         for process in processes:
             process.kill()
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors[-4000:]
+    wrong = [
+        f"process {number} ended with {process.returncode}: {errors[-2000:]}"
+        for number, (process, (_, errors)) in enumerate(zip(processes, outputs, strict=True))
+        if process.returncode
+    ]
+    assert not wrong, "\n".join(wrong)
     lines = [out.rpartition("answer:")[2].splitlines()[0] for out, _ in outputs]
     return [json.loads(line) for line in lines]

@@ -154,7 +154,7 @@ def _train(
             if pending:
                 record(recorder, store, config, *pending)
             pending = done, metrics
-            last = done == steps or vote(stop())
+            last = done == steps or vote(stop(), metrics)
             if last or done % config.train.checkpoint_every == 0:
                 # Lines first: a checkpoint never knows of steps that the metrics do not.
                 record(recorder, store, config, *pending)

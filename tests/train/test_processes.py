@@ -81,9 +81,10 @@ from biomatrix_jax.config import load
 class AfterTwo(loop.Vote):
     # Process 1 wants to stop after its second step; all hear it at the next one.
     steps = 0
-    def __call__(self, flag):
+    def __call__(self, flag, after):
         self.steps += 1
-        return super().__call__(flag or (jax.process_index() == 1 and self.steps == 2))
+        wants = jax.process_index() == 1 and self.steps == 2
+        return super().__call__(flag or wants, after)
 loop.Vote = AfterTwo
 answer(loop.train(load({config!r}), pathlib.Path({out!r}), display=io.StringIO()))
 """
