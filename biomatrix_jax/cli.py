@@ -110,7 +110,7 @@ def data_inspect(directory, rows, as_json):
 @click.option(
     "--distributed",
     is_flag=True,
-    help="One of several processes, as the environment of a TPU pod, Slurm, Open MPI or Kubernetes "
+    help="One of several processes, as the environment of a TPU pod, Slurm, Open MPI or a JobSet "
     "says, or the three options that follow.",
 )
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is reached.")
