@@ -20,6 +20,7 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.attention import Attend, Rows, reference
 from biomatrix_jax.model.cache import Cache
 from biomatrix_jax.model.embedding import look_up
+from biomatrix_jax.model.narrow import layer_by_layer
 from biomatrix_jax.model.parameters import parameter
 from biomatrix_jax.model.placement import Placement
 from biomatrix_jax.model.products import product
@@ -247,9 +248,10 @@ class Decoder(nnx.Module):
         rows = Rows.of_whole(segment_ids, positions)
         rotary = self._rotary(positions)
         graphdef, stacked = nnx.split(self.layers)
+        stacked, of_layer = layer_by_layer(stacked, self.compute.dtype)
 
-        def body(x, layer_state):
-            layer = nnx.merge(graphdef, layer_state)
+        def body(x, piece):
+            layer = nnx.merge(graphdef, self._gathered(of_layer(piece)))
             x, _ = layer(x, rotary, rows, self.constrain, self.attend)
             return x, None
 
@@ -302,6 +304,22 @@ class Decoder(nnx.Module):
         layers = jnp.arange(self.config.layers)
         (x, cache), _ = jax.lax.scan(body, start, (stacked, layers))
         return self.final_norm(x), cache._replace(used=cache.used + tokens.shape[1])
+
+    def _gathered(self, weights: nnx.State) -> nnx.State:
+        """A layer's weights, those that widen the feed-forward whole where only storage is split.
+
+        Left to itself a TPU's compiler hands pieces of them around between parts of the product,
+        and needs the memory of its wide result twice for it. The other products may have it so.
+        """
+
+        def whole(variable):
+            axes = variable.get_metadata()["axes"][1:]  # without the layers
+            if axes[0] != "ffn":
+                return variable
+            axes = tuple("act_embed" if axis == "embed" else axis for axis in axes)
+            return variable.replace(self.constrain(variable.get_value(), axes))
+
+        return jax.tree.map(whole, weights, is_leaf=lambda node: isinstance(node, nnx.Variable))
 
     def _embed(self, tokens: jax.Array) -> jax.Array:
         x = look_up(self.embedding.table[...], tokens, self.compute.dtype, self.placement)
