@@ -143,12 +143,17 @@ def _network(config: RunConfig, sizes, per_layer, vocabulary, at_once) -> dict[s
 def gpu_bytes_per_second(chip: Chip, mesh: dict[str, int], node: int) -> dict[str, float]:
     """What one GPU can send along each axis of a mesh, the last axis the nearest.
 
-    Axes that lie within a node of `node` GPUs use its switch; a ring that leaves the node is as
-    fast as each GPU's network card.
+    As `plan.roofline.collective_seconds` has it: within a node of `node` GPUs all goes over the
+    switch, and over each GPU's network card only what is left after the node's share.
     """
     speeds, inner = {}, 1
     for axis, count in reversed(mesh.items()):
+        near = max(min(count, node // inner), 1)  # of the axis, within a node
         inner *= count
-        within = inner <= node
-        speeds[axis] = chip.link_bytes_per_second if within else chip.network_bytes_per_second
+        switched = near > 1 or count == 1
+        seconds = 1 / chip.link_bytes_per_second if switched else 0.0  # of each byte
+        if count > near:
+            left = (1 / near - 1 / count) / (1 - 1 / count)
+            seconds += left / chip.network_bytes_per_second
+        speeds[axis] = 1 / seconds
     return speeds

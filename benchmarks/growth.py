@@ -98,7 +98,8 @@ def document(results: dict) -> str:
         f"{about['versions'].get('libtpu')} with jax {about['versions']['jax']} for TPU v5e, four "
         "chips where nothing else is said. Nothing was run: memory is the compiler's account, "
         "FLOPs and network are counted in the compiled program, step times are the planner's "
-        "estimate from the published peaks.",
+        "estimate from the published peaks. MFU counts attention over whole rows, of which a "
+        "causal kernel computes about half.",
         "",
         "Beside each compiled figure, in brackets, what it should be by arithmetic "
         "(`benchmarks/arithmetic.py` says term by term). Arguments are to be exact; temporaries "

@@ -99,7 +99,8 @@ def main() -> None:
                 record(pod, arguments.jobs)
     order = {name: place for place, name in enumerate(_names())}
     results = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")]
-    pods_text.write(sorted(results, key=lambda one: order[one["name"]]))
+    results.sort(key=lambda one: order[one["name"]])
+    pods_text.write(results, missing([one["name"] for one in results]))
 
 
 def record(pod: Pod, jobs: int | None) -> None:
@@ -158,6 +159,11 @@ def _point(one: Outcome) -> dict:
         "communication_share": one.communication_share,
         **{name: plan.get(name) for name in shown},
     }
+
+
+def missing(found: Sequence[str]) -> list[str]:
+    """Names of the pods that are not among those found."""
+    return [name for name in _names() if name not in found]
 
 
 def _names() -> list[str]:

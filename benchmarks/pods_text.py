@@ -6,7 +6,8 @@ from pathlib import Path
 from biomatrix_jax.config import find, parse_yaml
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.plan.sweep.grid import spell
-from biomatrix_jax.plan.sweep.words import shown, size
+from biomatrix_jax.plan.sweep.words import shown
+from biomatrix_jax.plan.words import size
 
 COLUMNS = ("tokens/s a device", "step, s", "MFU", "memory", "network", "")
 ROOT = Path(__file__).parent.parent
@@ -19,14 +20,18 @@ HOW = {
 }
 
 
-def write(results: Sequence[dict]) -> None:
-    """Writes a configuration for each pod of which some point fits, and the table of all."""
+def write(results: Sequence[dict], missing: Sequence[str]) -> None:
+    """Writes a configuration for each pod of which some point fits, and the table of all.
+
+    Args:
+      missing: names of pods without results.
+    """
     for result in results:
         if _best(result):
             with atomic_file(CONFIGS / f"{result['name']}.yaml", "w") as file:
                 file.write(configuration(result))
     with atomic_file(DOCUMENT, "w") as file:
-        file.write(document(results))
+        file.write(document(results, missing))
 
 
 def configuration(result: dict) -> str:
@@ -53,9 +58,9 @@ def configuration(result: dict) -> str:
     return "\n".join([*lines, *(f"{key}: {spell(value)}" for key, value in tree.items()), ""])
 
 
-def document(results: Sequence[dict]) -> str:
-    """docs/pods.md."""
-    lines = ["# Pod configurations", "", *_paragraphs(results), ""]
+def document(results: Sequence[dict], missing: Sequence[str]) -> str:
+    """docs/pods.md; arguments as those of `write`."""
+    lines = ["# Pod configurations", "", *_paragraphs(results, missing), ""]
     compiled = [result for result in results if result["how"] == "compiled"]
     reckoned = [result for result in results if result["how"] == "arithmetic"]
     if compiled:
@@ -69,25 +74,31 @@ def document(results: Sequence[dict]) -> str:
 COMPILED = (
     "Memory is the compiler's own account of the whole step against what it lets a program have; "
     "step time, MFU and the network's part are the planner's estimate from the compiled program "
-    "and the published peaks. Nothing was run."
+    "and the published peaks. MFU counts attention over whole rows, of which a causal kernel "
+    "computes about half. Nothing was run. Swept were these meshes and policies only, one row a "
+    "device at a time; every point is listed."
 )
 RECKONED = (
     "No compiler for these is at hand without the device, so nothing was compiled: the figures are "
     "arithmetic (`benchmarks/arithmetic.py`). Memory is a floor, and may fill 60% of the device; "
     "time takes products at 60% of the peak and the network after them, eight GPUs to a node; MFU "
-    "counts attention over whole rows, half of which the causal mask leaves. Take the mesh and the "
-    "order of the points from here, not the pace; on the machine itself `biomatrix plan CONFIG "
-    "--topology here --sweep` compiles. The best point of each mesh; all "
-    "points are in `benchmarks/results/pods/`."
+    "counts attention over whole rows, of which a causal kernel computes about half. Take the mesh "
+    "and the order of the points from here, not the pace; on the machine itself `biomatrix plan "
+    "CONFIG --topology here --sweep` compiles. Swept were these meshes, three policies (full, "
+    "attention_saved, minimal), and one and two rows a device at a time. Here is the best point of "
+    "each mesh; all points are in `benchmarks/results/pods/`."
 )
 
 
-def _paragraphs(results: Sequence[dict]) -> list[str]:
+def _paragraphs(results: Sequence[dict], missing: Sequence[str]) -> list[str]:
+    lacking = ", ".join(f"`{name}`" for name in missing)
     return [
         "`configs/pods/` holds a configuration for each model and slice below. All train on the "
         "published batch, 1,024 rows of 8,192 tokens, in as many parts (`train.accumulate`) as "
-        "one or two rows a device at a time make; they differ in the mesh and in what the backward "
-        "pass keeps. Each is the best point of a sweep (bold); all its points are here.",
+        "the rows that a device takes at a time make; they differ in the mesh and in what the "
+        "backward pass keeps. Each is the best point (bold) of a small sweep, whose points each "
+        "section names.",
+        *(["", f"Named in the script, not swept yet: {lacking}."] if missing else []),
         "",
         "```",
         "biomatrix train pods/" + results[0]["name"] + " data.path=ROWS train.init_from=MODEL "

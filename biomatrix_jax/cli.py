@@ -105,7 +105,7 @@ def data_inspect(directory, rows, as_json):
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
 @click.option("--out", type=_path, required=True, help="The run's directory; resumed if it exists.")
 @click.option(
-    "--cpu-devices", type=click.IntRange(1), help="Simulate this many devices on the CPU."
+    "--cpu-devices", type=click.IntRange(1, 9999), help="Simulate this many devices on the CPU."
 )
 @click.option(
     "--distributed",
@@ -114,8 +114,8 @@ def data_inspect(directory, rows, as_json):
     "says, or the three options that follow.",
 )
 @click.option("--coordinator", metavar="HOST:PORT", help="Where process 0 is reached.")
-@click.option("--processes", type=click.IntRange(1), help="How many there are.")
-@click.option("--process-id", type=click.IntRange(0), help="Which one this is, from 0.")
+@click.option("--processes", type=click.IntRange(1, 9999), help="How many there are.")
+@click.option("--process-id", type=click.IntRange(0, 9998), help="Which one this is, from 0.")
 @click.option(
     "--allow-changes",
     is_flag=True,
@@ -187,7 +187,7 @@ def plan(config, overrides, topology, meshes, swept, out, jobs, as_json):
         axes = [*overrides, *([mesh_axis(meshes)] if meshes else [])]
         found = sweep(str(config), topology, axes, out, jobs)
         click.echo(json.dumps(found.as_json()) if as_json else found.text())
-        return
+        sys.exit(0 if found.planned else 1)
     if len(meshes) > 1 or out or jobs:
         raise BadInput("several --mesh, --out and --jobs are of a sweep: add --sweep")
     from biomatrix_jax.config import load

@@ -50,7 +50,8 @@ class Plan:
     output_bytes: int
     alias_bytes: int  # of outputs, what lies where an argument lay
     model_flops: float  # those that MFU counts
-    estimated_compute_seconds: float | None  # without collectives
+    estimated_compute_seconds: float | None  # one instruction after the other, no collectives
+    estimated_memory_seconds: float | None  # of all that is read and written, at the bandwidth
     notes: tuple[str, ...]  # what was counted otherwise than it runs
 
     def as_json(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
     model_flops = flops_per_token(config.model, config.data.row_length) * tokens
     lowered = step.train.lower(step.state, step.batch)
     start = time.perf_counter()
-    timed = chip if chip and chip.network_bytes_per_second else None
+    timed = chip if chip and roofline.speeds_known(chip, mesh) else None
     costs = None
     try:
         compiled = lowered.compile()
@@ -109,6 +110,9 @@ def plan(config: RunConfig, topology: str | Sequence[jax.Device]) -> Plan:
         compile_seconds=seconds,
         model_flops=model_flops,
         estimated_compute_seconds=costs.busy if step_seconds else None,
+        estimated_memory_seconds=(
+            costs.hbm_bytes / chip.hbm_bytes_per_second if step_seconds else None
+        ),
         notes=tuple(sorted(costs.unknown)) if costs else (),
     )
 

@@ -1,9 +1,11 @@
 """How long a step takes at the published peaks of its chips: an estimate, and how it comes about.
 
 Each instruction takes as long as its matrix products at the bfloat16 peak, or as long as its bytes
-at the bandwidth of main memory, whichever is longer, and one comes after the other. (A float32
-product is six of bfloat16 on a TPU.) Collectives that the program starts and later waits for
-overlap with all of that; the others do not:
+at the bandwidth of main memory, whichever is longer, and one comes after the other. Products of
+float32 ask for all of its digits (`Precision.HIGHEST`): on a TPU each is six of bfloat16, on a GPU
+it is computed outside of the tensor cores, at about a fifteenth of the peak (H100: 67 of 989
+TFLOP/s). Collectives that the program starts and later waits for overlap with all of that; the
+others do not:
 
   step = max(instructions, bytes of all / bandwidth, overlapped collectives) + other collectives
 
@@ -25,17 +27,25 @@ from biomatrix_jax.chips import Chip
 from biomatrix_jax.plan.hlo.collectives import Collective
 from biomatrix_jax.plan.hlo.costs import Costs
 
-_FLOAT32_PASSES = 6
+_FLOAT32_ON_TPU, _FLOAT32_ON_GPU = 6, 15  # times as long as of bfloat16
 
 
 def instruction_seconds(chip: Chip, dtype: str) -> Callable[[float, float], float]:
     """-> (FLOPs, bytes) of an instruction -> seconds."""
-    passes = _FLOAT32_PASSES if dtype == "float32" and chip.torus else 1
+    passes = 1
+    if dtype == "float32":
+        passes = _FLOAT32_ON_TPU if chip.torus else _FLOAT32_ON_GPU
 
     def seconds(flops: float, hbm_bytes: float) -> float:
         return max(flops * passes / chip.bf16_flops, hbm_bytes / chip.hbm_bytes_per_second)
 
     return seconds
+
+
+def speeds_known(chip: Chip, mesh: Mesh) -> bool:
+    """Whether the chip's figures say how fast all devices of the mesh reach each other."""
+    one_part = len({_part(device) for device in mesh.devices.flat}) == 1
+    return one_part or chip.network_bytes_per_second is not None
 
 
 def collective_seconds(chip: Chip, mesh: Mesh, one: Collective, size: float) -> float:

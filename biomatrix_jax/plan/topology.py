@@ -17,11 +17,12 @@ import jax
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.sharding.mesh import request_cpu_devices
 
-_TPUS = ("v5e", "v5p", "v6e")
-_SLICE = re.compile(rf"({'|'.join(_TPUS)}):(\d+(?:x\d+){{1,2}})(?:\*([1-9]\d*))?")
+_TPUS = {"v5e": 256, "v5p": 8960, "v6e": 256}  # chips of the largest slice
+_FLAT = ("v5e", "v6e")  # of two dimensions
+_SLICE = re.compile(rf"({'|'.join(_TPUS)}):(\d{{1,4}}(?:x\d{{1,4}}){{1,2}})(?:\*([1-9]\d{{0,3}}))?")
 _HOW = (
     f"write {', '.join(_TPUS)} with the shape of a slice (v5p:2x2x2, v5e:4x4; v5e:4x4*2 for two "
-    "slices), cpu:8 for simulated devices, or here for those at hand"
+    "slices), cpu:8 for simulated devices (9999 at most), or here for those at hand"
 )
 
 
@@ -36,7 +37,7 @@ def find_devices(name: str) -> list[jax.Device]:
     """
     if name == "here":
         return jax.devices()
-    if count := re.fullmatch(r"cpu:([1-9]\d*)", name):
+    if count := re.fullmatch(r"cpu:([1-9]\d{0,3})", name):
         return _cpu_devices(int(count[1]))
     if parts := _SLICE.fullmatch(name):
         return _tpu_devices(name, parts[1], parts[2], int(parts[3] or 1))
@@ -58,6 +59,7 @@ def _cpu_devices(count: int) -> list[jax.Device]:
 def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Device]:
     from jax.experimental import topologies
 
+    sizes = _sizes(name, chip, shape)
     if importlib.util.find_spec("libtpu") is None and "TPU_LIBRARY_PATH" not in os.environ:
         raise BadInput(
             f"topology {name}: libtpu, its compiler, is missing: pip install 'biomatrix-jax[tpu]'"
@@ -70,7 +72,6 @@ def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Devi
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5p-8")
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-    sizes = [int(size) for size in shape.split("x")]
     options = {"num_slices": slices} if slices > 1 else {}
     if math.prod(sizes) == 1:
         options["chips_per_host_bounds"] = [1, 1, 1]  # by default a host has 2 x 2
@@ -80,3 +81,18 @@ def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Devi
         reason = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
         raise BadInput(f"topology {name}: libtpu refuses it: {reason}") from None
     return list(topology.devices)
+
+
+def _sizes(name: str, chip: str, shape: str) -> list[int]:
+    """Of each dimension. libtpu describes slices that nobody makes; those are refused here."""
+    sizes = [int(size) for size in shape.split("x")]
+    if 0 in sizes:
+        raise BadInput(f"topology {name}: no dimension of a slice can be 0")
+    if chip in _FLAT and len(sizes) != 2:
+        raise BadInput(f"topology {name}: a slice of {chip} has two dimensions, as {chip}:4x4")
+    if math.prod(sizes) > _TPUS[chip]:
+        raise BadInput(
+            f"topology {name}: a slice of {chip} has at most {_TPUS[chip]} chips; for several "
+            "slices write *2 behind the shape"
+        )
+    return sizes

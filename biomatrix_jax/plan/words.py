@@ -7,7 +7,6 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.plan import Plan
 
 _AXES = tuple(field.name for field in dataclasses.fields(MeshConfig))
-_PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 def mesh_overrides(text: str) -> list[str]:
@@ -50,25 +49,24 @@ def text(plan: Plan) -> str:
 def _memory(plan: Plan) -> list[tuple[str, str]]:
     verdict = {
         None: "",
-        True: f" of {_amount(plan.limit_bytes or 0)}B: fits",
-        False: f" of {_amount(plan.limit_bytes or 0)}B: DOES NOT FIT",
+        True: f" of {size(plan.limit_bytes or 0)}: fits",
+        False: f" of {size(plan.limit_bytes or 0)}: DOES NOT FIT",
     }[plan.fits]
     arguments = sorted(plan.argument_parts.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{name} {_amount(size)}B" for name, size in arguments if size >= 1000)
+    parts = ", ".join(f"{name} {size(amount)}" for name, amount in arguments if amount >= 1000)
     return [
-        ("memory", f"{_amount(plan.peak_bytes)}B{verdict}"),
-        ("  arguments", f"{_amount(plan.argument_bytes)}B: {parts}"),
-        ("  temporaries", f"{_amount(plan.temp_bytes)}B"),
+        ("memory", f"{size(plan.peak_bytes)}{verdict}"),
+        ("  arguments", f"{size(plan.argument_bytes)}: {parts}"),
+        ("  temporaries", size(plan.temp_bytes)),
     ]
 
 
 def _work(plan: Plan) -> list[tuple[str, str]]:
     if plan.flops is None:
         return []
-    share = f", {plan.model_flops / plan.flops:.0%} of them the model's" if plan.flops else ""
     return [
-        ("products", f"{_amount(plan.flops)}FLOP{share}"),
-        ("memory read and written", f"{_amount(plan.hbm_bytes)}B (estimate)"),
+        ("products", _flop(plan.flops)),
+        ("memory read and written", f"{size(plan.hbm_bytes)} (estimate)"),
     ]
 
 
@@ -77,9 +75,9 @@ def _sent(plan: Plan) -> list[tuple[str, str]]:
     cells = [
         (
             f"  {row['kind']} over {' x '.join(row['axes'])}",
-            f"{_amount(row['wire_bytes'])}B",
+            size(row["wire_bytes"]),
             f"in {row['count']}",
-            "" if row["seconds"] is None else _seconds(row["seconds"]),
+            "" if row["seconds"] is None else duration(row["seconds"]),
             "beside computing" if row["overlapped"] else "",
         )
         for row in plan.collectives
@@ -92,30 +90,41 @@ def _sent(plan: Plan) -> list[tuple[str, str]]:
         (label, f"{sent:>{widths[0]}} {times:<{widths[1]}}  {seconds:>{widths[2]}}  {how}")
         for label, sent, times, seconds, how in cells
     ]
-    return [("sent to others", f"{_amount(total)}B"), *rows]
+    return [("sent to others", size(total)), *rows]
 
 
 def _estimate(plan: Plan) -> list[tuple[str, str]]:
     if plan.estimated_step_seconds is None:
-        return [("estimated step", "unknown: no published peaks, or it does not fit")]
+        return [("estimated step", "unknown: no published figures, or it does not fit")]
     sent = sum(row["seconds"] for row in plan.collectives)
+    beside = sum(row["seconds"] for row in plan.collectives if row["overlapped"])
+    parts = [f"computing {duration(plan.estimated_compute_seconds)}"]
+    if plan.estimated_memory_seconds > max(plan.estimated_compute_seconds, beside):  # the bound
+        parts.append(f"reading and writing memory {duration(plan.estimated_memory_seconds)}")
+    parts.append(f"sending {duration(sent)}")
     return [
-        (
-            "estimated step",
-            f"{_seconds(plan.estimated_step_seconds)}: computing "
-            f"{_seconds(plan.estimated_compute_seconds)}, sending {_seconds(sent)}",
-        ),
-        ("estimated MFU", f"{plan.estimated_mfu:.1%}"),
+        ("estimated step", f"{duration(plan.estimated_step_seconds)}: {', '.join(parts)}"),
+        ("estimated MFU", f"{plan.estimated_mfu:.1%}, attention over whole rows"),
     ]
 
 
-def _amount(value: float) -> str:
-    for prefix, size in _PREFIXES:
-        if value >= size:
-            digits = ".3g" if value < 999.5 * size else ",.0f"
-            return f"{value / size:{digits}} {prefix}"
-    return f"{value:.0f} "
+def size(amount: float) -> str:
+    """Of memory, and of what goes over links: 95.7 GB, 4.8 MB, 12 B."""
+    for prefix, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if amount >= unit:
+            return f"{amount / unit:,.1f} {prefix}B"
+    return f"{amount:.0f} B"
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+def duration(seconds: float) -> str:
+    """46 s, 12.7 ms, 23 µs."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def _flop(count: float) -> str:
+    scale, prefix = (1e12, "T") if count >= 1e12 else (1e9, "G") if count >= 1e9 else (1e6, "M")
+    digits = ".3g" if count < 999.5 * scale else ",.0f"
+    return f"{count / scale:{digits}} {prefix}FLOP"

@@ -1,11 +1,14 @@
 """The planner on the real step: on simulated devices, and by the compiler of TPUs nobody has."""
 
+import dataclasses
 import importlib.util
 import json
+import sys
 
 import jax
 import pytest
 
+from biomatrix_jax.chips import find_chip
 from biomatrix_jax.config import load
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan import Plan, plan
@@ -72,6 +75,14 @@ def test_arguments_are_parameters_state_and_batch(on_cpu):
 def test_of_a_cpu_no_peaks_are_published(on_cpu):
     assert on_cpu.fits is on_cpu.estimated_step_seconds is on_cpu.estimated_mfu is None
     assert on_cpu.peak_bytes >= on_cpu.argument_bytes + on_cpu.temp_bytes
+
+
+def test_without_a_published_network_a_step_within_one_node_is_estimated(monkeypatch):
+    chip = dataclasses.replace(find_chip("H100"), network_bytes_per_second=None)
+    monkeypatch.setattr(sys.modules["biomatrix_jax.plan.plan"], "find_chip", lambda kind: chip)
+    planned = plan(load("tiny", ["mesh.fsdp=2", "model.layers=1"]), "cpu:2")
+    assert planned.estimated_memory_seconds == planned.hbm_bytes / 3.35e12
+    assert planned.estimated_step_seconds >= planned.estimated_memory_seconds > 0
 
 
 def test_gathered_weights_are_the_layers(on_cpu):

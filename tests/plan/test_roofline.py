@@ -7,7 +7,12 @@ import pytest
 from biomatrix_jax.chips import find_chip
 from biomatrix_jax.plan.hlo.collectives import Collective
 from biomatrix_jax.plan.hlo.costs import Costs
-from biomatrix_jax.plan.roofline import collective_seconds, instruction_seconds, step_seconds
+from biomatrix_jax.plan.roofline import (
+    collective_seconds,
+    instruction_seconds,
+    speeds_known,
+    step_seconds,
+)
 
 V5P, V5E, H100 = map(find_chip, ("TPU v5p", "TPU v5e", "H100"))
 
@@ -37,7 +42,8 @@ def test_an_instruction_takes_its_products_or_its_bytes():
     assert seconds(459e12, 1e9) == 1
     assert seconds(1e12, 2 * 2765e9) == 2
     assert instruction_seconds(V5P, "float32")(459e12, 0) == 6
-    assert instruction_seconds(H100, "float32")(989e12, 0) == 1
+    assert instruction_seconds(H100, "float32")(989e12, 0) == 15
+    assert instruction_seconds(H100, "bfloat16")(989e12, 0) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,6 +99,14 @@ def test_gpus_of_a_node_have_a_switch_and_nodes_a_network():
     assert within == pytest.approx(7e9 / 450e9)
     across = collective_seconds(H100, mesh, gather(("data",), 2, "all-reduce"), 1e9)
     assert across == pytest.approx(1e9 / 50e9)
+
+
+def test_without_a_published_network_one_slice_is_still_known():
+    v4 = find_chip("TPU v4")
+    assert v4.network_bytes_per_second is None
+    assert speeds_known(v4, torus((2, 2, 1), {"fsdp": 4}))
+    assert not speeds_known(v4, torus((2, 2), {"slice": 2, "fsdp": 4}, slices=2))
+    assert speeds_known(V5E, torus((2, 2), {"slice": 2, "fsdp": 4}, slices=2))
 
 
 def test_a_step_waits_for_collectives_that_nothing_overlaps():

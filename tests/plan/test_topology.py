@@ -1,8 +1,11 @@
 import importlib.util
+import re
 
 import jax
 import pytest
+from click.testing import CliRunner
 
+from biomatrix_jax.cli import biomatrix
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.topology import find_devices
 
@@ -35,6 +38,8 @@ def test_more_simulated_devices_than_there_are():
         "v5e:4x4*0",
         "cpu",
         "cpu:0",
+        "cpu:99999999999",
+        "v5p:99999x2x2",
         "H100:8",
         "v5e:4x4 ",
     ],
@@ -42,6 +47,30 @@ def test_more_simulated_devices_than_there_are():
 def test_an_unknown_topology_says_how_to_write_one(name):
     with pytest.raises(BadInput, match=r"unknown topology .*: write v5e, v5p, v6e .*v5p:2x2x2"):
         find_devices(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("v5e:0x4", "no dimension of a slice can be 0$"),
+        ("v5p:2x2x0", "no dimension of a slice can be 0$"),
+        ("v5e:2x2x2", "a slice of v5e has two dimensions, as v5e:4x4$"),
+        ("v6e:4x4x1*2", "a slice of v6e has two dimensions, as v6e:4x4$"),
+        ("v6e:16x32", "a slice of v6e has at most 256 chips; for several slices write "),
+        ("v5p:24x24x24", "a slice of v5p has at most 8960 chips"),
+    ],
+)
+def test_a_slice_that_nobody_makes(name, message):
+    with pytest.raises(BadInput, match=rf"^topology {re.escape(name)}: {message}"):
+        find_devices(name)
+
+
+@pytest.mark.parametrize("option", ["--cpu-devices", "--processes", "--process-id"])
+def test_training_takes_no_more_devices_or_processes_either(option):
+    arguments = ["train", "tiny", "--out", "run", option, "99999999999"]
+    result = CliRunner().invoke(biomatrix, arguments)
+    assert result.exit_code == 2
+    assert "is not in the range" in result.stderr
 
 
 def test_without_libtpu(monkeypatch):

@@ -10,6 +10,7 @@ from biomatrix_jax.files import atomic_file
 from biomatrix_jax.plan.sweep import words
 from biomatrix_jax.plan.sweep.outcome import Outcome, as_csv, as_json
 from biomatrix_jax.plan.sweep.pictures import Picture, pictures
+from biomatrix_jax.plan.words import duration, size
 from biomatrix_jax.report.blocks import Code, Facts, Headline, Note, Page, Plot, Section, Table
 from biomatrix_jax.report.render import render
 from biomatrix_jax.report.svg import standalone
@@ -95,11 +96,11 @@ def _headlines(best: Outcome) -> list[Headline]:
     if best.tokens_per_second is not None:
         pace, seconds = best.tokens_per_second, plan["estimated_step_seconds"]
         shown.append(Headline(f"{pace:,.0f}", "tokens/s a device", "estimated"))
-        shown.append(Headline(words.duration(seconds), "a step", "estimated"))
+        shown.append(Headline(duration(seconds), "a step", "estimated"))
         shown.append(Headline(f"{plan['estimated_mfu']:.0%}", "of the peak (MFU)", "estimated"))
     limit = plan["limit_bytes"]
-    note = f"of {words.size(limit)} that a program may take" if limit else "at its peak"
-    shown.append(Headline(words.size(plan["peak_bytes"]), "memory a device", note))
+    note = f"of {size(limit)} that a program may take" if limit else "at its peak"
+    shown.append(Headline(size(plan["peak_bytes"]), "memory a device", note))
     return shown
 
 

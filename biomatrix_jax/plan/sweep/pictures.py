@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from biomatrix_jax.plan.sweep.outcome import FITS, UNKNOWN, Outcome
-from biomatrix_jax.plan.sweep.words import named, shown, size
+from biomatrix_jax.plan.sweep.words import named, shown
+from biomatrix_jax.plan.words import size
 from biomatrix_jax.report.bar_chart import PartedBar, bar_chart
 from biomatrix_jax.report.chart import Series, line_chart
 

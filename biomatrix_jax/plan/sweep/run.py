@@ -15,7 +15,7 @@ from biomatrix_jax.plan.sweep.cache import Cache, key, user_directory
 from biomatrix_jax.plan.sweep.default import default_axes
 from biomatrix_jax.plan.sweep.grid import Point, points, spell, split
 from biomatrix_jax.plan.sweep.outcome import INVALID, Outcome, as_json, outcome, ranked
-from biomatrix_jax.plan.words import mesh_overrides
+from biomatrix_jax.plan.words import mesh_overrides, size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Sweep:
     config: str
     fixed: list[str]
     topology: str
+
+    @property
+    def planned(self) -> bool:
+        """Whether any point was; otherwise each is invalid or its compiler failed."""
+        return any(one.plan for one in self.outcomes)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -111,7 +116,7 @@ def _describe(topology: str) -> dict[str, Any]:
     if "invalid" in replies[0]:
         raise BadInput(replies[0]["invalid"])
     if "failed" in replies[0]:
-        raise RuntimeError(f"topology {topology}: {replies[0]['failed']}")
+        raise BadInput(f"topology {topology}: {replies[0]['failed']}")
     return replies[0]
 
 
@@ -173,7 +178,7 @@ class Progress:
         settings = ", ".join(words.shown(value) for _, value in one.point.settings)
         came = one.reason or one.status
         if one.plan:
-            came = f"{words.size(one.plan['peak_bytes'])}, {came}"
+            came = f"{size(one.plan['peak_bytes'])}, {came}"
         line = f"[{self._count}/{self._total}] {settings}: {came}{' (cached)' * one.cached}"
         if self._bar is None:
             print(line, file=sys.stderr, flush=True)

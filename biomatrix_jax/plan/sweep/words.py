@@ -6,6 +6,7 @@ from typing import Any
 
 from biomatrix_jax.plan.sweep.grid import spell
 from biomatrix_jax.plan.sweep.outcome import FITS, UNKNOWN, Outcome
+from biomatrix_jax.plan.words import duration, size
 
 COLUMNS = ("tokens/s", "step", "MFU", "memory", "network", "outcome")
 
@@ -77,19 +78,6 @@ def recommendation(outcomes: Sequence[Outcome]) -> str:
 def command(best: Outcome, config: str, fixed: Sequence[str]) -> str:
     """The training command with a point's overrides, to paste."""
     return shlex.join(["biomatrix", "train", config, *fixed, *best.point.overrides, "--out", "RUN"])
-
-
-def size(amount: float) -> str:
-    """Of memory: 95.7 GB, 4.8 MB."""
-    return f"{amount / 1e9:,.1f} GB" if amount >= 1e9 else f"{amount / 1e6:,.1f} MB"
-
-
-def duration(seconds: float) -> str:
-    """46 s, 12.7 ms, 23 µs."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
 
 
 def _merits(one: Outcome) -> str:

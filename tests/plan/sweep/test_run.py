@@ -76,6 +76,24 @@ def test_a_failure_is_shown_and_tried_again(asked):
         assert [config["compute"]["remat"] for config in asked].count("dots") == times
 
 
+def test_a_sweep_without_a_plan_ends_with_status_1(asked):
+    def status(axis):
+        arguments = ["plan", "tiny", "--topology", "v5p:2x2x2", "--sweep", axis]
+        return CliRunner().invoke(biomatrix, arguments).exit_code
+
+    assert status("compute.remat=[dots, ful]") == 1
+    assert status("compute.remat=[dots, full]") == 0
+
+
+def test_a_topology_whose_description_fails_is_one_line(monkeypatch):
+    def answer(requests, jobs, done):
+        done(0, {"failed": "the compiler crashed with SIGSEGV"})
+
+    monkeypatch.setattr(pool, "run", answer)
+    with pytest.raises(BadInput, match=r"^topology here: the compiler crashed with SIGSEGV$"):
+        run.sweep("tiny", "here", ["compute.remat=[full]"])
+
+
 def test_only_tpus_at_hand_are_asked_one_by_one(asked):
     axes = ["compute.remat=[full, none]"]
     run.sweep("tiny", "v5p:2x2x2", axes, jobs=3)

@@ -1,7 +1,5 @@
 import dataclasses
 
-import pytest
-
 from biomatrix_jax.plan.sweep import words
 from biomatrix_jax.plan.sweep.grid import Axis, Point
 from biomatrix_jax.plan.sweep.outcome import ranked
@@ -33,13 +31,6 @@ def test_where_no_speed_is_known_the_least_memory_is_taken():
     )
     assert "no speed is known" in text
     assert "slower" not in text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(46.0, "46 s"), (1.5, "1.5 s"), (0.0127, "12.7 ms"), (2.3e-5, "23 µs")]
-)
-def test_a_step_s_time_is_in_units_of_its_size(seconds, text):
-    assert words.duration(seconds) == text
 
 
 def test_the_command_can_be_pasted():
