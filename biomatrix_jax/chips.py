@@ -54,11 +54,14 @@ _CHIPS = {
     "TPU7x": _tpu("7x", 1153.5, 96, 3690, 50, 3, 4, usable=94.75),
     "A100-PCIE-40GB": _gpu("A100 40GB", 312, 40, 1555, 300, 25),
     "A100-SXM4-40GB": _gpu("A100 40GB", 312, 40, 1555, 300, 25),
+    "A100 80GB PCIe": _gpu("A100 PCIe", 312, 80, 1935, 300, 25),
     "A100": _gpu("A100", 312, 80, 2039, 300, 25),
     "H100 PCIe": _gpu("H100 PCIe", 756, 80, 2000, 300, 50),
     "H100 NVL": _gpu("H100 NVL", 835, 94, 3938, 300, 50),
     "H100": _gpu("H100", 989, 80, 3350, 450, 50),
+    "GH200 144G": _gpu("GH200 144GB", 989, 144, 4900, 450, 50),
     "GH200": _gpu("GH200", 989, 96, 4000, 450, 50),
+    "H200 NVL": _gpu("H200 NVL", 835, 141, 4800, 450, 50),
     "H200": _gpu("H200", 989, 141, 4800, 450, 50),
     "GB200": _gpu("GB200", 2500, 186, 8000, 900, 50),
     "B200": _gpu("B200", 2250, 180, 8000, 900, 50),
@@ -66,5 +69,8 @@ _CHIPS = {
 
 
 def find_chip(device_kind: str) -> Chip | None:
-    """The chip that JAX calls `device_kind`; None where its figures are not known here."""
+    """The chip that JAX calls `device_kind`; None where its figures are not known here, as those of
+    a part of a GPU (MIG)."""
+    if "MIG" in device_kind.split():
+        return None
     return next((chip for kind, chip in _CHIPS.items() if kind in device_kind), None)

@@ -17,7 +17,10 @@ from biomatrix_jax.chips import find_chip
         ("NVIDIA A100-SXM4-80GB", "A100"),
         ("NVIDIA H100 80GB HBM3", "H100"),
         ("NVIDIA H100 PCIe", "H100 PCIe"),
+        ("NVIDIA A100 80GB PCIe", "A100 PCIe"),
         ("NVIDIA GH200 480GB", "GH200"),
+        ("NVIDIA GH200 144G HBM3e", "GH200 144GB"),
+        ("NVIDIA H200 NVL", "H200 NVL"),
         ("NVIDIA H200", "H200"),
         ("NVIDIA B200", "B200"),
         ("NVIDIA GB200", "GB200"),
@@ -29,6 +32,10 @@ def test_a_device_is_known_by_its_kind(kind, name):
 
 def test_an_unknown_device_is_none():
     assert find_chip("cpu") is None
+
+
+def test_a_part_of_a_gpu_is_none():
+    assert find_chip("NVIDIA H100 80GB HBM3 MIG 1g.10gb") is None
 
 
 def test_a_tpus_links_make_its_published_interconnect():
