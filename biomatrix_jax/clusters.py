@@ -65,7 +65,7 @@ def own_gpus(environment: Mapping[str, str]) -> list[int] | None:
     seen = on_node if visible is None else len([x for x in visible.split(",") if x])
     if local is None or not tasks or not seen or "JAX_LOCAL_DEVICE_IDS" in environment:
         return None
-    if on_node and seen < on_node:
+    if on_node and seen < on_node and seen * tasks <= on_node:
         return [*range(seen)]
     if seen % tasks:
         raise BadInput(

@@ -28,6 +28,7 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.stopping import leave
 
 KEY = "biomatrix/lifeline"
+GREETING = 1000  # bytes that a connection may send before it says who it is
 CONNECT = 20  # seconds within which a connection must come about
 PARTING = (
     2  # seconds for news to get through, before a process ends or believes it was its own fault
@@ -139,7 +140,8 @@ class _Lifeline:
         while True:
             for key, _ in self._selector.select():
                 if key.data == "server":
-                    self._add(key.fileobj.accept()[0], None)
+                    with contextlib.suppress(OSError):  # gone again
+                        self._add(key.fileobj.accept()[0], None)
                 else:
                     self._receive(key.fileobj)
 
@@ -152,8 +154,16 @@ class _Lifeline:
             self._lost(connection)
             return
         *lines, self._buffers[connection] = (self._buffers[connection] + received).split(b"\n")
-        for line in lines:
-            self._hear(connection, json.loads(line))
+        try:
+            for line in lines:
+                if connection in self._buffers:
+                    self._hear(connection, json.loads(line))
+        except (ValueError, AttributeError, KeyError):  # nobody of ours
+            self._lost(connection)
+            return
+        unknown = connection in self._buffers and connection not in self._peers
+        if unknown and len(self._buffers[connection]) > GREETING:
+            self._lost(connection)
 
     def _hear(self, connection: socket.socket, content: dict) -> None:
         if connection not in self._peers:

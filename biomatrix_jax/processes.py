@@ -1,5 +1,7 @@
 """What the processes of one JAX program do together."""
 
+import hashlib
+import json
 import os
 from typing import Any
 
@@ -72,6 +74,27 @@ def any_process(flag: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
+def check_alike(what: str, value: Any) -> None:
+    """Raises BadInput, in every process, where they do not all have the same.
+
+    Args:
+      what: the value is, for the message.
+      value: plain data.
+    """
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    text = json.dumps(value, sort_keys=True)
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+    every = multihost_utils.process_allgather(digest)
+    if others := [i for i, other in enumerate(every) if (other != every[0]).any()]:
+        raise BadInput(
+            f"process {others[0]} sees another {what} than process 0: all must see the same files "
+            "and be started alike; where a file system is slow to show new files, start again"
+        )
+
+
 class Vote:
     """Whether any process wants something, asked by all after every step without waiting.
 
@@ -86,10 +109,9 @@ class Vote:
             devices = jax.devices()
             # CPU devices run programs side by side, and what these send gets mixed up.
             self._in_turn = devices[0].platform != "cpu"
-            # One device of each process: its own voice.
-            first = {device.process_index: device for device in reversed(devices)}
-            mesh = Mesh([first[process] for process in sorted(first)], ("process",))
-            self._voices = NamedSharding(mesh, PartitionSpec("process"))
+            # All of them: a TPU's compiler does not sum over any few devices of a slice.
+            mesh = Mesh(np.array(devices), ("device",))
+            self._voices = NamedSharding(mesh, PartitionSpec("device"))
             whole = NamedSharding(mesh, PartitionSpec())
             self._any = jax.jit(jnp.any, out_shardings=whole)
 
@@ -105,9 +127,9 @@ class Vote:
         before = self._asked
         if not self._in_turn:
             jax.block_until_ready(after)
-        voice = np.array([flag])
+        voice = np.full(jax.local_device_count(), flag)
         self._asked = self._any(
-            jax.make_array_from_process_local_data(self._voices, voice, (self._count,))
+            jax.make_array_from_process_local_data(self._voices, voice, (jax.device_count(),))
         )
         if not self._in_turn:
             self._asked.block_until_ready()

@@ -213,6 +213,8 @@ def slurm(tasks, nodes, local, **more):
         (slurm(4, 2, 1, CUDA_VISIBLE_DEVICES="0,1,2,3,4,5,6,7"), [4, 5, 6, 7]),
         # Bound to the task: it sees no others, and counts from 0.
         (slurm(16, 2, 5, SLURM_GPUS_ON_NODE="8", CUDA_VISIBLE_DEVICES="5"), [0]),
+        # A part of the node's for all its tasks: each has its share of that.
+        (slurm(4, 1, 1, SLURM_GPUS_ON_NODE="8", CUDA_VISIBLE_DEVICES="0,1,2,3"), [1]),
         ({"OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, None),
         (
             {

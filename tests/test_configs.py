@@ -60,7 +60,8 @@ def test_the_published_run_needs_no_setting_but_its_data():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_configuration_lies_on_eight_devices(name):
-    run = dataclasses.replace(load(name), mesh=MeshConfig(fsdp=4, tensor=2))
+    run = load(name, ["data.batch_rows=8", "train.accumulate=1"])
+    run = dataclasses.replace(run, mesh=MeshConfig(fsdp=4, tensor=2))
     step = make_step(run, make_mesh(run.mesh))
     leaves = jax.tree.leaves(step.state.params)
     held = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in leaves)

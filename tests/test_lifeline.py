@@ -11,11 +11,11 @@ from tests import processes
 
 # What becomes of process {who}; the others wait for it, in a collective or not.
 SCRIPT = """
-import os, sys, time
+import os, socket, sys, time
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from biomatrix_jax import cli
+from biomatrix_jax import cli, lifeline
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.lifeline import shared_fate
 from biomatrix_jax.processes import join
@@ -29,7 +29,14 @@ def work():
         multihost_utils.sync_global_devices("all are there")
         if process == who:
             time.sleep(0.5)
-            if how == "dies": os.kill(os.getpid(), 9)
+            if "stranger" in how:
+                client, host = lifeline._runtime()
+                door = int(client.blocking_key_value_get(lifeline.KEY, 1000).split()[0])
+                for greeting in (b"GET / HTTP/1.1\\r\\n\\r\\n", b"3\\n", b"x" * 5000):
+                    with socket.create_connection((host, door)) as stranger:
+                        stranger.sendall(greeting)
+                time.sleep(0.5)
+            if how.startswith("dies"): os.kill(os.getpid(), 9)
             if how == "refuses": raise BadInput("its shard is missing")
             if how == "fails": raise RuntimeError("a bug")
         while how != "ends":
@@ -68,16 +75,16 @@ def ours(text):
 
 
 @pytest.mark.parametrize(
-    ("who", "busy"),
+    ("who", "how", "busy"),
     [
-        (0, False),
-        (1, False),
-        pytest.param(0, True, marks=pytest.mark.slow),
-        pytest.param(1, True, marks=pytest.mark.slow),
+        (0, "dies", False),
+        (1, "dies after a stranger called", False),
+        pytest.param(0, "dies", True, marks=pytest.mark.slow),
+        pytest.param(1, "dies", True, marks=pytest.mark.slow),
     ],
 )
-def test_the_others_stop_when_one_is_killed(who, busy):
-    found = run(who, "dies", busy)
+def test_the_others_stop_when_one_is_killed(who, how, busy):
+    found = run(who, how, busy)
     assert found[who][0] == -9
     status, text = found[1 - who]
     assert status == 1

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from biomatrix_jax.config import ComputeConfig, ModelConfig
 from biomatrix_jax.errors import BadInput
@@ -126,7 +127,10 @@ class Attention(nnx.Module):
             k = constrain(k, ("batch", "kv_length", "act_kv_heads", "head_dim"))
             v = constrain(v, ("batch", "kv_length", "act_kv_heads", "head_dim"))
         out = attend(q, k.astype(dtype), v.astype(dtype), rows)
-        out = product("btnh,dnh->btd", out, self.o[...].astype(dtype))
+        # As it is stored: a TPU's product wants it otherwise, and turned before the loop over
+        # layers all of them would lie there twice.
+        o = with_layout_constraint(self.o[...].astype(dtype), Layout((0, 1, 2)))
+        out = product("btnh,dnh->btd", out, o)
         return checkpoint_name(out, PRODUCT), cache
 
 

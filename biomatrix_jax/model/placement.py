@@ -35,9 +35,9 @@ class Across(NamedTuple):
     def of(cls, placement: Placement | None) -> "Across":
         if placement is None:
             return cls()
-        vocab, embed = _axes(placement.head.spec, 0), _axes(placement.head.spec, 1)
+        vocab, embed = _axes(placement.head, 0), _axes(placement.head, 1)
         batch, length = (
-            tuple(a for a in _axes(placement.hidden.spec, i) if a not in vocab) for i in (0, 1)
+            tuple(a for a in _axes(placement.hidden, i) if a not in vocab) for i in (0, 1)
         )
         if idle := set(embed) - set(batch + length):
             raise BadInput(
@@ -70,6 +70,8 @@ class Across(NamedTuple):
         return jax.lax.psum(x_vd, rest) if rest else x_vd
 
 
-def _axes(spec: PartitionSpec, dimension: int) -> tuple[str, ...]:
-    axes = spec[dimension] if dimension < len(spec) else None
-    return (axes,) if isinstance(axes, str) else tuple(axes or ())
+def _axes(lies: NamedSharding, dimension: int) -> tuple[str, ...]:
+    """Those of more than one device."""
+    axes = lies.spec[dimension] if dimension < len(lies.spec) else None
+    axes = (axes,) if isinstance(axes, str) else axes or ()
+    return tuple(axis for axis in axes if lies.mesh.shape[axis] > 1)

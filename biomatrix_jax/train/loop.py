@@ -1,6 +1,7 @@
 """The training loop: set up, compile, loop."""
 
 import contextlib
+import dataclasses
 import io
 import math
 import sys
@@ -17,7 +18,7 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
-from biomatrix_jax.processes import Vote, any_process, barrier, is_first
+from biomatrix_jax.processes import Vote, any_process, barrier, check_alike, is_first
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.sharding.rules import own_share, place_rows
@@ -84,6 +85,8 @@ def _train(
     done, store, steps = past.done, past.store, config.train.steps
 
     # Set up. All that can be refused is refused here, before anything is written.
+    check_alike(f"latest checkpoint in {out}", done)
+    check_alike("configuration", dataclasses.asdict(config))
     if done >= steps and not run.differences(past.config, config):
         say(f"{out} is finished: {done} steps")
         return done
@@ -93,6 +96,7 @@ def _train(
     loader = open_data(config, share)
     vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
     made = run.made(config, sha256(Path(config.data.path) / manifests.FILE))
+    check_alike("data", made["manifest_sha256"])
     changed = run.changes(past, config, made["manifest_sha256"], out, allow_changes)
     changes = past.made.get("changes", [])
     if changed:
@@ -177,7 +181,8 @@ def heeding(stop: Stop, work: Callable[[], T]) -> T:
       Stopped: a signal came before. Of several processes none leaves the others; all come to the
         end of their work first.
     """
-    return unless_told(stop, work) if jax.process_count() == 1 else work()
+    alone = jax.process_count() == 1
+    return unless_told(stop if alone else lambda: False, work)
 
 
 def record(

@@ -166,13 +166,16 @@ def _by_matrix(
             flat[name].reshape(x.shape) for (name, _), x in zip(layouts, leaves, strict=True)
         )
 
+    stacked = any(axes[0] == "layers" for _, axes in layouts)
+    of_layers = jax.vmap if stacked else lambda function: function  # which maps over something
+
     def init(params):
         parts = split(params)
-        return {"layers": jax.vmap(inner.init)(parts["layers"]), "rest": inner.init(parts["rest"])}
+        return {"layers": of_layers(inner.init)(parts["layers"]), "rest": inner.init(parts["rest"])}
 
     def update(gradients, state, params):
         g, p = split(gradients), split(params)
-        layers, layers_state = jax.vmap(inner.update)(g["layers"], state["layers"], p["layers"])
+        layers, layers_state = of_layers(inner.update)(g["layers"], state["layers"], p["layers"])
         rest, rest_state = inner.update(g["rest"], state["rest"], p["rest"])
         updates = joined({"layers": layers, "rest": rest}, gradients)
         return updates, {"layers": layers_state, "rest": rest_state}

@@ -63,7 +63,8 @@ SHAPING = {
     "optimizer.master_copy",
     "optimizer.frozen",
 }
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK = FULL | {errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -221,10 +222,11 @@ def naming_what_is_saved(out: Path) -> Iterator[None]:
         if error.errno not in DISK:
             raise
         directory = out / CHECKPOINTS
+        remedy = "make room" if error.errno in FULL else "see to the disk"
         good = newest_whole(directory) if directory.is_dir() else None
         raise BadInput(
             f"{error.filename or out}: {os.strerror(error.errno)}: the run stops; {last(good)} in "
-            f"{directory}: make room, then start again to resume"
+            f"{directory}: {remedy}, then start again to resume"
         ) from error
 
 

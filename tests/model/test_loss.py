@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 from biomatrix_jax.config import MeshConfig, ShardingRules
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model import token_loss as both
-from biomatrix_jax.model.placement import Placement
+from biomatrix_jax.model.placement import Across, Placement
 from biomatrix_jax.sharding.mesh import make_mesh
 from biomatrix_jax.sharding.rules import spec
 
@@ -232,6 +232,13 @@ def test_a_tile_is_gathered_once_a_pass_and_its_gradient_summed_once():
     assert text.count("all_gather[") == 2
     assert text.count("reduce_scatter[") == 1
     assert "psum" not in text[text.index("all_gather[") : text.rindex("reduce_scatter[")]
+
+
+def test_an_axis_of_one_device_splits_nothing():
+    mesh = make_mesh(MeshConfig(data=8, fsdp=1))
+    rows, columns = NamedSharding(mesh, P("data")), NamedSharding(mesh, P(None, "fsdp"))
+    across = Across.of(Placement(rows, columns))
+    assert (across.batch, across.embed) == (("data",), ())
 
 
 def test_a_placement_that_cannot_be_is_refused():

@@ -340,7 +340,7 @@ def test_a_run_that_is_being_written_is_left_alone(unfinished):
             {"max_positions": 16},
             "is more than model.max_positions",
         ),
-        ("model", {"kv_heads": 1}, "layers.attention.k: .*kv_heads of 1 .*tensor=2"),
+        ("model", {"kv_heads": 1}, "attention: .*act_kv_heads of 1 .*tensor=2"),
         ("mesh", {"tensor": 3}, "needs 12 devices, but there are 8"),
         ("data", {"batch_rows": 6}, "batch of 6"),
         ("data", {"row_length": 64}, "rows of 32 tokens"),

@@ -55,6 +55,15 @@ def test_frozen_parameters_stay_to_the_bit_and_have_no_moments(config, batches):
     assert moments == 2 * tables + 1  # two moments and Adam's count
 
 
+@pytest.mark.parametrize("name", ["adafactor", "muon"])
+def test_every_optimizer_takes_new_rows_alone(config, name):
+    config = with_optimizer(config, name=name, frozen=("layers", "final_norm"), frozen_rows=60)
+    step = small_step(config)
+    after, metrics = jax.eval_shape(step.train, step.state, step.batch)
+    assert jax.tree.structure(after) == jax.tree.structure(step.state)
+    assert metrics.loss.shape == ()
+
+
 def test_frozen_rows_stay_and_do_not_count_in_the_gradient(config, batches):
     first = 60
     options = {"frozen": ("layers", "final_norm"), "weight_decay": 0.3}
