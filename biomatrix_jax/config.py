@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -288,6 +288,11 @@ def dump(config: Any) -> str:
     stream = io.StringIO()
     yaml.dump(json.loads(json.dumps(dataclasses.asdict(config))), stream)
     return stream.getvalue()
+
+
+def within(key: str, names: Iterable[str]) -> bool:
+    """Whether a dotted key is one of `names` or lies below one: model.layers below model."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -30,9 +30,8 @@ from biomatrix_jax.stopping import leave
 KEY = "biomatrix/lifeline"
 GREETING = 1000  # bytes that a connection may send before it says who it is
 CONNECT = 20  # seconds within which a connection must come about
-PARTING = (
-    2  # seconds for news to get through, before a process ends or believes it was its own fault
-)
+# Seconds for news to get through, before a process ends or believes it was its own fault.
+PARTING = 2
 # A machine that is gone closes nothing: the system asks after 10 s of silence, 4 times.
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 

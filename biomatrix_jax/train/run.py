@@ -27,7 +27,7 @@ import jax
 
 from biomatrix_jax import provenance
 from biomatrix_jax.checkpoint import CheckpointStore, Damaged, check_place, newest_whole
-from biomatrix_jax.config import RunConfig, dump, from_dict, load
+from biomatrix_jax.config import RunConfig, dump, from_dict, load, within
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.tokens import Vocabulary
@@ -150,7 +150,7 @@ def differences(before: RunConfig, now: RunConfig) -> dict[str, str]:
     return {
         key: f"{key} was {old[key]!r}, is {new[key]!r}"
         for key in new
-        if old[key] != new[key] and not _within(key, FREE)
+        if old[key] != new[key] and not within(key, FREE)
     }
 
 
@@ -244,11 +244,7 @@ def _is_passing(path: Path) -> bool:
 def _shapes(key: str, before: RunConfig, now: RunConfig) -> bool:
     if key == "optimizer.ema_decay":  # how much is kept may change, not whether there is one
         return 0 in (before.optimizer.ema_decay, now.optimizer.ema_decay)
-    return _within(key, SHAPING)
-
-
-def _within(key: str, names: set[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in names)
+    return within(key, SHAPING)
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from biomatrix_jax.config import OptimizerConfig
+from biomatrix_jax.config import OptimizerConfig, within
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.train.guard import Guard
 
@@ -18,9 +18,7 @@ class TrainState(NamedTuple):
 
     step: jax.Array  # int32 [], batches seen
     params: nnx.State
-    master: (
-        nnx.State | None
-    )  # float32, of what moves: updates add up here where params are narrower
+    master: nnx.State | None  # float32, of what moves, where params are narrower: sums add up here
     average: nnx.State | None  # float32, of all parameters, where the run keeps one
     optimizer: optax.OptState  # of what moves
     guard: Guard
@@ -34,27 +32,25 @@ class Choice:
     """
 
     def __init__(self, config: OptimizerConfig, params: nnx.State):
-        paths = [".".join(map(str, path)) for path, _ in nnx.to_flat_state(params)]
-        for name in config.frozen:
-            if not any(_within(path, name) for path in paths):
-                raise BadInput(
-                    f"optimizer.frozen: no parameter {name}; they are {', '.join(paths)}"
-                )
         self._frozen, self._rows = config.frozen, config.frozen_rows
-        if all(any(_within(path, name) for name in config.frozen) for path in paths):
+        flat = {_dotted(path): variable for path, variable in nnx.to_flat_state(params)}
+        for name in config.frozen:
+            if not any(within(path, [name]) for path in flat):
+                raise BadInput(f"optimizer.frozen: no parameter {name}; they are {', '.join(flat)}")
+        if all(within(path, config.frozen) for path in flat):
             raise BadInput("optimizer.frozen leaves no parameter to train")
-        for path, variable in nnx.to_flat_state(params):
+        for path, variable in flat.items():
             if "vocab" in variable.get_metadata()["axes"] and self._rows >= variable.shape[0]:
                 raise BadInput(
-                    f"optimizer.frozen_rows ({self._rows}) leaves no row of {'.'.join(path)} to "
-                    f"train: it has {variable.shape[0]}"
+                    f"optimizer.frozen_rows ({self._rows}) leaves no row of {path} to train: it "
+                    f"has {variable.shape[0]}"
                 )
 
     def split(self, params: nnx.State) -> tuple[nnx.State, nnx.State]:
         """-> (those that move, those that stay)."""
 
         def moves(path, _):
-            return not any(_within(".".join(map(str, path)), name) for name in self._frozen)
+            return not within(_dotted(path), self._frozen)
 
         return nnx.split_state(params, moves, ...)
 
@@ -128,8 +124,8 @@ def descend(
     )
 
 
-def _within(path: str, name: str) -> bool:
-    return path == name or path.startswith(f"{name}.")
+def _dotted(path: tuple) -> str:
+    return ".".join(map(str, path))
 
 
 def _float32(tree: nnx.State) -> nnx.State:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from biomatrix_jax.config import RunConfig
 from biomatrix_jax.plan.sweep.grid import Point, spell
+from biomatrix_jax.plan.words import size
 
 FITS, UNKNOWN, TOO_LARGE, INVALID, FAILED = STATUSES = (
     "fits",
@@ -164,8 +165,8 @@ def derived(one: Outcome) -> dict[str, float | None]:
 def _why_not(plan: dict[str, Any]) -> str:
     if plan["fits"] is not False:
         return ""
-    peak, limit = plan["peak_bytes"], plan["limit_bytes"]
-    return f"needs {peak / 1e9:.1f} GB of the {limit / 1e9:.1f} GB that a program may take"
+    peak, limit = size(plan["peak_bytes"]), size(plan["limit_bytes"])
+    return f"needs {peak} of the {limit} that a program may take"
 
 
 def _cell(value: float | None) -> str:
