@@ -86,7 +86,9 @@ def _train(
 
     # Set up. All that can be refused is refused here, before anything is written.
     check_alike(f"latest checkpoint in {out}", done)
-    check_alike("configuration", dataclasses.asdict(config))
+    # The data may lie elsewhere on each machine: what they are is compared below.
+    alike = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
+    check_alike("configuration", dataclasses.asdict(alike))
     if done >= steps and not run.differences(past.config, config):
         say(f"{out} is finished: {done} steps")
         return done
