@@ -67,7 +67,8 @@ def rotary_angles(positions_bt: jax.Array, head_dim: int, theta: float):
     """cos and sin of RoPE's angles, float32 [B, T, 1, H/2] each."""
     frequencies = rotary_frequencies(head_dim, theta)
     angles = positions_bt[:, :, None, None].astype(jnp.float32) * frequencies
-    return jnp.cos(angles), jnp.sin(angles)
+    # Once for all layers: a TPU's compiler would move them into the loop over layers.
+    return jax.lax.optimization_barrier((jnp.cos(angles), jnp.sin(angles)))
 
 
 def rotate(x_btnh: jax.Array, rotary) -> jax.Array:
