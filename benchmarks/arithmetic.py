@@ -19,7 +19,6 @@ ideal; `growth.py` holds them against compiled steps. What they count:
 
 from dataclasses import dataclass
 
-from biomatrix_jax.chips import Chip
 from biomatrix_jax.config import RunConfig
 
 FLOAT32, BFLOAT16 = 4, 2
@@ -36,16 +35,8 @@ class Estimate:
     network: dict[str, float]  # axis of the mesh -> sent along it and, as many, received
 
     @property
-    def peak_bytes(self) -> float:
-        return self.argument_bytes + self.temp_bytes
-
-    @property
     def network_bytes(self) -> float:
         return sum(self.network.values())
-
-    def network_seconds(self, bytes_per_second: dict[str, float]) -> float:
-        """One axis after the other, each at its speed."""
-        return sum(self.network[axis] / speed for axis, speed in bytes_per_second.items())
 
 
 def estimate(config: RunConfig, mesh: dict[str, int]) -> Estimate:
@@ -138,22 +129,3 @@ def _network(config: RunConfig, sizes, per_layer, vocabulary, at_once) -> dict[s
         "tensor": activations,
     }
     return {axis: parts * amount * (1 - 1 / sizes[axis]) for axis, amount in whole.items()}
-
-
-def gpu_bytes_per_second(chip: Chip, mesh: dict[str, int], node: int) -> dict[str, float]:
-    """What one GPU can send along each axis of a mesh, the last axis the nearest.
-
-    As `plan.roofline.collective_seconds` has it: within a node of `node` GPUs all goes over the
-    switch, and over each GPU's network card only what is left after the node's share.
-    """
-    speeds, inner = {}, 1
-    for axis, count in reversed(mesh.items()):
-        near = max(min(count, node // inner), 1)  # of the axis, within a node
-        inner *= count
-        switched = near > 1 or count == 1
-        seconds = 1 / chip.link_bytes_per_second if switched else 0.0  # of each byte
-        if count > near:
-            left = (1 / near - 1 / count) / (1 - 1 / count)
-            seconds += left / chip.network_bytes_per_second
-        speeds[axis] = 1 / seconds
-    return speeds

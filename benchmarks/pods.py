@@ -3,35 +3,28 @@
     python benchmarks/pods.py [POD ...]    sweep these (all by default), write configs and table
     python benchmarks/pods.py --write      configs and table alone, from the results that are there
 
-For TPUs every point is the real training step, compiled for the slice by libtpu (pip install
-'biomatrix-jax[tpu]'). For GPUs there is no compiler without the device: their points are reckoned
-by `arithmetic.py`, and table and files say so. Results stay in benchmarks/results/pods/.
+Every point is the real training step, compiled for devices that need not be there: for a TPU slice
+by libtpu (pip install 'biomatrix-jax[tpu]'), for GPUs by JAX's CUDA plugin (pip install
+'biomatrix-jax[cuda12]'). Results stay in benchmarks/results/pods/.
 """
 
 import argparse
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import machine
 import pods_text
-from arithmetic import estimate, gpu_bytes_per_second
 
-from biomatrix_jax.chips import find_chip
-from biomatrix_jax.config import load
 from biomatrix_jax.files import atomic_file
-from biomatrix_jax.plan.sweep.grid import points, split
-from biomatrix_jax.plan.sweep.outcome import Outcome, outcome, ranked
+from biomatrix_jax.plan.gpus import NODE
+from biomatrix_jax.plan.sweep.outcome import Outcome
 from biomatrix_jax.plan.sweep.run import sweep
-from biomatrix_jax.train.flops import flops_per_token
 
 RESULTS = Path(__file__).parent / "results" / "pods"
-GPU = "H100"
-NODE = 8  # GPUs that a switch joins
-FILL = 0.6  # of a GPU's memory, what arithmetic may fill: its floor lacks what a compiler adds
-PACE = 0.6  # of its peak, what products are taken to reach; nothing of the network is hidden
+COMPILERS = ("libtpu", "jax-cuda12-plugin")
 
 
 @dataclass(frozen=True)
@@ -39,12 +32,12 @@ class Pod:
     """A model on devices, and the axes that are swept."""
 
     model: str
-    topology: str  # of GPUs "H100:16"
+    topology: str
     axes: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.model}_{self.topology.replace(':', '_').lower()}"
+        return f"{self.model}_{self.topology.replace(':', '_')}"
 
 
 def _pod(model: str, topology: str, meshes: Sequence[str], policies: str, rows: str) -> Pod:
@@ -64,21 +57,21 @@ def _pod(model: str, topology: str, meshes: Sequence[str], policies: str, rows: 
 
 def _gpus(model: str, devices: int) -> Pod:
     """Over all GPUs, or whole in each node and the gradients summed between nodes."""
-    meshes = [f"fsdp: {devices}"]
+    meshes, rows = [f"fsdp: {devices}"], "1 2"
     if devices > NODE:
-        meshes.append(f"data: {devices // NODE}, fsdp: {NODE}")
-    return _pod(model, f"{GPU}:{devices}", meshes, "full attention_saved minimal", "1 2")
+        meshes, rows = [*meshes, f"data: {devices // NODE}, fsdp: {NODE}"], "2"
+    return _pod(model, f"h100:{devices}", meshes, "attention_saved minimal", rows)
 
 
 PODS = (
-    _pod("biomatrix_1p7b", "v5e:4x4", ["fsdp: 16"], "full attention_saved", "1"),
-    _pod("biomatrix_1p7b", "v5e:8x8", ["fsdp: 64", "data: 4, fsdp: 16"], "attention_saved", "1"),
-    _pod("biomatrix_1p7b", "v5p:2x2x2", ["fsdp: 8"], "attention_saved minimal", "1"),
-    _pod("biomatrix_1p7b", "v5p:4x4x4", ["fsdp: 64", "data: 8, fsdp: 8"], "minimal", "1"),
-    _pod("biomatrix_1p7b", "v6e:4x4", ["fsdp: 16"], "attention_saved minimal", "1"),
-    _pod("biomatrix_4b", "v5e:8x8", ["fsdp: 64"], "full attention_saved", "1"),
-    _pod("biomatrix_4b", "v5p:4x4x4", ["fsdp: 64"], "attention_saved minimal", "1"),
-    _pod("biomatrix_4b", "v6e:4x4", ["fsdp: 16"], "full attention_saved", "1"),
+    _pod("biomatrix_1p7b", "v5e:4x4", ["fsdp: 16"], "full attention_saved", "1 2"),
+    _pod("biomatrix_1p7b", "v5e:8x8", ["fsdp: 64", "data: 4, fsdp: 16"], "attention_saved", "1 2"),
+    _pod("biomatrix_1p7b", "v5p:2x2x2", ["fsdp: 8"], "attention_saved minimal", "1 2"),
+    _pod("biomatrix_1p7b", "v5p:4x4x4", ["fsdp: 64", "data: 8, fsdp: 8"], "attention_saved", "1 2"),
+    _pod("biomatrix_1p7b", "v6e:4x4", ["fsdp: 16"], "attention_saved minimal", "1 2"),
+    _pod("biomatrix_4b", "v5e:8x8", ["fsdp: 64"], "full attention_saved", "1 2"),
+    _pod("biomatrix_4b", "v5p:4x4x4", ["fsdp: 64"], "attention_saved minimal", "1 2"),
+    _pod("biomatrix_4b", "v6e:4x4", ["fsdp: 16"], "full attention_saved", "1 2"),
     *(_gpus("biomatrix_1p7b", devices) for devices in (8, 16, 32, 64)),
     *(_gpus("biomatrix_4b", devices) for devices in (8, 16, 32, 64)),
 )
@@ -105,46 +98,17 @@ def main() -> None:
 
 def record(pod: Pod, jobs: int | None) -> None:
     """Sweeps a pod and writes its results."""
-    if pod.topology.startswith(GPU):
-        how, outcomes = "arithmetic", ranked(list(reckoned(pod)))
-    else:
-        how, outcomes = "compiled", sweep(pod.model, pod.topology, pod.axes, jobs=jobs).outcomes
+    found = sweep(pod.model, pod.topology, pod.axes, jobs=jobs)
     result = {
         "name": pod.name,
         "model": pod.model,
         "topology": pod.topology,
         "axes": pod.axes,
-        "how": how,
-        "machine": machine.describe(("jax", "jaxlib", "libtpu", "flax")),
-        "points": [_point(one) for one in outcomes],
+        "machine": machine.describe(("jax", "jaxlib", "flax", *COMPILERS)),
+        "points": [_point(one) for one in found.outcomes],
     }
     with atomic_file(RESULTS / f"{pod.name}.json", "w") as file:
         json.dump(result, file, indent=1)
-
-
-def reckoned(pod: Pod) -> Iterator[Outcome]:
-    """Points of GPUs, by arithmetic alone."""
-    chip, devices = find_chip(GPU), int(pod.topology.split(":")[1])
-    fixed, axes = split(pod.axes)
-    for point in points(axes):
-        config = load(pod.model, [*fixed, *point.overrides])
-        mesh = dict(point.settings)["mesh"]
-        ideal = estimate(config, mesh)
-        busy = ideal.network_seconds(gpu_bytes_per_second(chip, mesh, NODE))
-        seconds = ideal.flops / (PACE * chip.bf16_flops) + busy
-        tokens = config.data.batch_rows * config.data.row_length / devices
-        useful = flops_per_token(config.model, config.data.row_length) * tokens
-        plan = {
-            "devices": devices,
-            "peak_bytes": ideal.peak_bytes,
-            "limit_bytes": FILL * chip.hbm_bytes,
-            "fits": ideal.peak_bytes <= FILL * chip.hbm_bytes,
-            "flops": ideal.flops,
-            "collectives": [{"wire_bytes": ideal.network_bytes, "seconds": busy}],
-            "estimated_step_seconds": seconds,
-            "estimated_mfu": useful / seconds / chip.bf16_flops,
-        }
-        yield outcome(point, config, {"plan": plan})
 
 
 def _point(one: Outcome) -> dict:

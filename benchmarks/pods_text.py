@@ -14,10 +14,6 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs" / "pods"
 DOCUMENT = ROOT / "docs" / "pods.md"
 NAMES = {"biomatrix_1p7b": "BioMatrix-1.7B", "biomatrix_4b": "BioMatrix-4B"}
-HOW = {
-    "compiled": "compiled for it by libtpu {libtpu}",
-    "arithmetic": "reckoned by arithmetic, not compiled and not run",
-}
 
 
 def write(results: Sequence[dict], missing: Sequence[str]) -> None:
@@ -50,8 +46,7 @@ def configuration(result: dict) -> str:
         f"points, {_how(result)}",
         f"(docs/pods.md). An estimated {best['tokens_per_second_per_device']:,.0f} tokens/s a "
         f"device, {best['estimated_step_seconds']:.3g} s a step;",
-        f"{size(best['peak_bytes'])} of memory"
-        + (" at least." if result["how"] == "arithmetic" else "."),
+        f"{size(best['peak_bytes'])} of memory" + ".",
         f"Made by benchmarks/pods.py {result['name']}; change that, not this.",
     ]
     lines = [f"# {line}" for line in comment]
@@ -61,32 +56,25 @@ def configuration(result: dict) -> str:
 def document(results: Sequence[dict], missing: Sequence[str]) -> str:
     """docs/pods.md; arguments as those of `write`."""
     lines = ["# Pod configurations", "", *_paragraphs(results, missing), ""]
-    compiled = [result for result in results if result["how"] == "compiled"]
-    reckoned = [result for result in results if result["how"] == "arithmetic"]
-    if compiled:
-        lines += ["## TPU slices", "", COMPILED, ""]
-        lines += [line for result in compiled for line in (*_section(result), "")]
-    if reckoned:
-        lines += ["## GPUs, by arithmetic", "", RECKONED, "", *_summary(reckoned), ""]
+    for title, text in (("TPU slices", ON_TPUS), ("GPUs", ON_GPUS)):
+        lines += [f"## {title}", "", text, ""]
+        own = [result for result in results if _on_gpus(result) == (text is ON_GPUS)]
+        lines += [line for result in own for line in (*_section(result), "")]
     return "\n".join(lines)
 
 
-COMPILED = (
+ON_TPUS = (
     "Memory is the compiler's own account of the whole step against what it lets a program have; "
     "step time, MFU and the network's part are the planner's estimate from the compiled program "
     "and the published peaks. MFU counts attention over whole rows, of which a causal kernel "
-    "computes about half. Nothing was run. Swept were these meshes and policies only, one row a "
-    "device at a time; every point is listed."
+    "computes about half. Nothing was run. Swept were these meshes and policies only, one and two "
+    "rows a device at a time; every point is listed."
 )
-RECKONED = (
-    "No compiler for these is at hand without the device, so nothing was compiled: the figures are "
-    "arithmetic (`benchmarks/arithmetic.py`). Memory is a floor, and may fill 60% of the device; "
-    "time takes products at 60% of the peak and the network after them, eight GPUs to a node; MFU "
-    "counts attention over whole rows, of which a causal kernel computes about half. Take the mesh "
-    "and the order of the points from here, not the pace; on the machine itself `biomatrix plan "
-    "CONFIG --topology here --sweep` compiles. Swept were these meshes, three policies (full, "
-    "attention_saved, minimal), and one and two rows a device at a time. Here is the best point of "
-    "each mesh; all points are in `benchmarks/results/pods/`."
+ON_GPUS = (
+    "Likewise, by the compiler that JAX has for them, eight to a node; memory is held against the "
+    "75% of a GPU that JAX takes by default. On the machine itself the compiler also times kernels "
+    "against each other, which no description can give it: `biomatrix plan CONFIG --topology here "
+    "--sweep` says what it makes of it there."
 )
 
 
@@ -120,20 +108,6 @@ def _section(result: dict) -> list[str]:
         *_header([*_names(points), *COLUMNS]),
     ]
     return lines + [_line(_settings(p), p, p is _best(result)) for p in points]
-
-
-def _summary(results: Sequence[dict]) -> list[str]:
-    """The best point of each mesh, of all pods in one table."""
-    lines = _header(["configuration", *_names(results[0]["points"]), *COLUMNS])
-    for result in results:
-        meshes: dict[str, dict] = {}
-        for point in result["points"]:
-            meshes.setdefault(str(point["settings"]["mesh"]), point)
-        for point in meshes.values():
-            best = point is _best(result)
-            name = f"`pods/{result['name']}`" if best else ""
-            lines.append(_line([name, *_settings(point)], point, best))
-    return lines
 
 
 def _header(names: Sequence[str]) -> list[str]:
@@ -175,12 +149,19 @@ def _best(result: dict) -> dict | None:
     return first if first["status"] == "fits" else None
 
 
+def _on_gpus(result: dict) -> bool:
+    return "x" not in result["topology"]
+
+
 def _devices(result: dict) -> str:
     kind, shape = result["topology"].split(":")
-    if result["how"] == "arithmetic":
-        return f"{shape} {kind}"
+    if _on_gpus(result):
+        return f"{shape} {kind.upper()}"
     return f"TPU {kind} {shape}, {result['points'][0]['devices']} chips"
 
 
 def _how(result: dict) -> str:
-    return HOW[result["how"]].format(libtpu=result["machine"]["versions"].get("libtpu"))
+    versions = result["machine"]["versions"]
+    if _on_gpus(result):
+        return f"compiled for them by JAX's CUDA plugin {versions['jax-cuda12-plugin']}"
+    return f"compiled for it by libtpu {versions['libtpu']}"

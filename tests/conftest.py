@@ -23,3 +23,11 @@ def shared_reference() -> Path:
     if not reference.is_dir():
         pytest.skip(f"no reference assets at {root}: set BIOMATRIX_ASSETS to have this test run")
     return reference
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eight_devices():
+    """JAX started with all of them, whichever test is the first: one may ask for fewer."""
+    import jax
+
+    assert len(jax.devices()) == 8

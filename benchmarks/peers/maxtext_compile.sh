@@ -1,8 +1,8 @@
 #!/bin/sh
 # Compiles a training step of Qwen3-1.7B for 8 v5p chips, MaxText's and ours, and compares them.
-# No TPU is needed: libtpu compiles for chips that are not there. About ten minutes on two cores.
+# No TPU is needed: libtpu compiles for chips that are not there. A quarter of an hour on two cores.
 #
-#   benchmarks/peers/maxtext_compile.sh PLACE [--json FILE]
+#   benchmarks/peers/maxtext_compile.sh PLACE [--rounds N] [--json FILE]
 #
 # PLACE is the Python of an environment that has MaxText 0.2.5 with its TPU extra and ruamel.yaml, or
 # a directory in which to make one, from the package index that pip is set up for; for that a

@@ -1,6 +1,8 @@
 """Memory of one device that a compiled program takes, or that a refused one would take."""
 
+import contextlib
 import math
+import os
 import re
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ _REFUSED = (
     re.compile(r"total memory required for HLO \w+ \(([\d.]+)([KMGT]?)\).*?\(([\d.]+)([KMGT]?)\)"),
     re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm"),
 )
+
+_SHARE_OF_GPU = 0.75  # what JAX takes of one unless told otherwise
 
 
 class Memory(NamedTuple):
@@ -80,7 +84,10 @@ def _bytes(digits: str, unit: str) -> int:
 
 
 def _limit(device: jax.Device) -> int | None:
-    if device.platform not in ("cpu", "tpu"):  # a GPU at hand knows what JAX may take of it
-        return (device.memory_stats() or {}).get("bytes_limit")
     chip = find_chip(device.device_kind)
-    return int(chip.usable_bytes or chip.hbm_bytes) if chip else None
+    if device.platform in ("cpu", "tpu"):
+        return int(chip.usable_bytes or chip.hbm_bytes) if chip else None
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # a GPU at hand knows it
+        return (device.memory_stats() or {}).get("bytes_limit")
+    share = float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", _SHARE_OF_GPU))
+    return int(share * chip.hbm_bytes) if chip else None

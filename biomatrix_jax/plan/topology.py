@@ -2,6 +2,7 @@
 
 v5p:2x2x2      a TPU slice that nobody has to own: libtpu compiles for it. v5e, v5p, v6e
 v5e:4x4*2      two such slices, joined by the data centre's network
+h100:16        GPUs that nobody has to own: JAX's CUDA plugin compiles for them. 8 to a node
 cpu:8          as many simulated CPU devices
 here           the devices at hand
 """
@@ -15,25 +16,29 @@ import re
 import jax
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.plan import gpus
 from biomatrix_jax.sharding.mesh import request_cpu_devices
 
 _TPUS = {"v5e": 256, "v5p": 8960, "v6e": 256}  # chips of the largest slice
 _FLAT = ("v5e", "v6e")  # of two dimensions
 _SLICE = re.compile(rf"({'|'.join(_TPUS)}):(\d{{1,4}}(?:x\d{{1,4}}){{1,2}})(?:\*([1-9]\d{{0,3}}))?")
+_GPUS = re.compile(rf"({'|'.join(gpus.TARGETS)}):([1-9]\d{{0,3}})")
+_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 _HOW = (
     f"write {', '.join(_TPUS)} with the shape of a slice (v5p:2x2x2, v5e:4x4; v5e:4x4*2 for two "
-    "slices), cpu:8 for simulated devices (9999 at most), or here for those at hand"
+    f"slices), {', '.join(gpus.TARGETS)} with a number (h100:8), cpu:8 for simulated devices "
+    "(9999 at most), or here for those at hand"
 )
 
 
 def find_devices(name: str) -> list[jax.Device]:
-    """The devices of a topology; of a TPU's only their description, good for compiling.
+    """The devices of a topology; of named TPUs and GPUs only descriptions, good for compiling.
 
-    A TPU's and a CPU's have JAX start on the CPU alone, if it has not started.
+    All but `here` have JAX start on the CPU alone, if it has not started.
 
     Raises:
-      BadInput: the name says nothing known, libtpu is not installed or refuses the shape, or JAX
-        runs on fewer CPU devices already.
+      BadInput: the name says nothing known, the compiler for it is not installed or refuses the
+        shape, or JAX runs on fewer CPU devices already.
     """
     if name == "here":
         return jax.devices()
@@ -41,6 +46,8 @@ def find_devices(name: str) -> list[jax.Device]:
         return _cpu_devices(int(count[1]))
     if parts := _SLICE.fullmatch(name):
         return _tpu_devices(name, parts[1], parts[2], int(parts[3] or 1))
+    if parts := _GPUS.fullmatch(name):
+        return _gpu_devices(name, parts[1], int(parts[2]))
     raise BadInput(f"unknown topology {name!r}: {_HOW}")
 
 
@@ -81,6 +88,26 @@ def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Devi
         reason = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
         raise BadInput(f"topology {name}: libtpu refuses it: {reason}") from None
     return list(topology.devices)
+
+
+def _gpu_devices(name: str, gpu: str, count: int) -> list[jax.Device]:
+    from jax.experimental import topologies
+
+    nodes = -(-count // gpus.NODE)
+    if nodes > 1 and count % gpus.NODE:
+        raise BadInput(
+            f"topology {name}: a node has {gpus.NODE} of these GPUs, so several have a multiple"
+        )
+    if not any(map(importlib.util.find_spec, _PLUGINS)):
+        raise BadInput(
+            f"topology {name}: their compiler, JAX's CUDA plugin, is missing: pip install "
+            "'biomatrix-jax[cuda12]'"
+        )
+    with contextlib.suppress(RuntimeError):  # started already, on whatever it is
+        jax.config.update("jax_platforms", "cpu")
+    shape = f"1x{nodes}x{count // nodes}"  # of partitions, nodes, and GPUs of a node
+    described = {"topology": shape, "target_config": gpus.TARGETS[gpu]}
+    return list(topologies.get_topology_desc(gpu, platform="cuda", **described).devices)
 
 
 def _sizes(name: str, chip: str, shape: str) -> list[int]:

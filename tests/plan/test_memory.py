@@ -83,3 +83,29 @@ def test_what_is_not_about_memory_is_raised_again(sharded):
 
 def test_a_devices_own_pieces(sharded):
     assert own_bytes({"a": sharded, "b": [sharded, None]}) == 1024
+
+
+class DescribedH100:
+    """What a GPU's description has: no memory of its own to ask about."""
+
+    platform, device_kind = "gpu", "NVIDIA H100 80GB HBM3"
+
+    def memory_stats(self):
+        raise jax.errors.JaxRuntimeError("INVALID_ARGUMENT: only for addressable devices")
+
+
+@pytest.mark.parametrize(("share", "limit"), [(None, 60e9), ("0.92", 73.6e9)])
+def test_of_a_gpu_that_is_not_there_a_program_may_take_what_jax_takes(monkeypatch, share, limit):
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    if share:
+        monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", share)
+    compiled = jax.jit(lambda x: x + 1).lower(jnp.zeros(4)).compile()
+    assert of_compiled(compiled, DescribedH100()).limit_bytes == pytest.approx(limit)
+
+
+def test_a_gpu_at_hand_knows_what_a_program_may_take():
+    there = SimpleNamespace(
+        platform="gpu", device_kind="NVIDIA H100", memory_stats=lambda: {"bytes_limit": 63 * GIB}
+    )
+    compiled = jax.jit(lambda x: x + 1).lower(jnp.zeros(4)).compile()
+    assert of_compiled(compiled, there).limit_bytes == 63 * GIB

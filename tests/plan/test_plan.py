@@ -17,6 +17,10 @@ from biomatrix_jax.train.flops import flops_per_token
 with_libtpu = pytest.mark.skipif(
     not importlib.util.find_spec("libtpu"), reason="compiling for a TPU needs libtpu"
 )
+with_cuda = pytest.mark.skipif(
+    not importlib.util.find_spec("jax_cuda12_plugin"),
+    reason="compiling for a GPU needs JAX's CUDA plugin",
+)
 KEYS = {
     *("topology", "devices", "mesh", "argument_bytes", "temp_bytes", "peak_bytes", "fits"),
     *("flops", "hbm_bytes", "collectives", "estimated_step_seconds", "estimated_mfu"),
@@ -137,6 +141,18 @@ def test_a_tpus_step_fits_and_takes_some_time(on_tpu):
     achieved = on_tpu.model_flops / on_tpu.estimated_step_seconds
     assert on_tpu.estimated_mfu == pytest.approx(achieved / 459e12)
     assert 0 < on_tpu.estimated_mfu < 1
+
+
+@with_cuda
+def test_a_gpu_computes_the_same(on_cpu):
+    """Attention by its kernel: of a row of 512 the blocks up to the diagonal, scores once more."""
+    on_gpu = plan(tiny("compute.remat=none"), "h100:8")
+    assert on_gpu.notes == ()
+    assert on_gpu.fits is True
+    assert on_gpu.argument_parts == on_cpu.argument_parts
+    assert on_gpu.flops == pytest.approx(on_cpu.flops, rel=0.1)
+    assert {("fsdp",), ("tensor",)} <= {tuple(one["axes"]) for one in on_gpu.collectives}
+    assert 0 < on_gpu.estimated_mfu < 1
 
 
 @with_libtpu

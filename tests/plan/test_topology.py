@@ -5,10 +5,15 @@ import jax
 import pytest
 from click.testing import CliRunner
 
+from biomatrix_jax.chips import find_chip
 from biomatrix_jax.cli import biomatrix
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.topology import find_devices
 
+with_cuda = pytest.mark.skipif(
+    not importlib.util.find_spec("jax_cuda12_plugin"),
+    reason="describing a GPU needs JAX's CUDA plugin",
+)
 with_libtpu = pytest.mark.skipif(
     not importlib.util.find_spec("libtpu"), reason="describing a TPU needs libtpu"
 )
@@ -41,11 +46,15 @@ def test_more_simulated_devices_than_there_are():
         "cpu:99999999999",
         "v5p:99999x2x2",
         "H100:8",
+        "h100:0",
+        "h100:8*2",
         "v5e:4x4 ",
     ],
 )
 def test_an_unknown_topology_says_how_to_write_one(name):
-    with pytest.raises(BadInput, match=r"unknown topology .*: write v5e, v5p, v6e .*v5p:2x2x2"):
+    with pytest.raises(
+        BadInput, match=r"unknown topology .*: write v5e, v5p, v6e .*v5p:2x2x2.*h100:8"
+    ):
         find_devices(name)
 
 
@@ -102,3 +111,25 @@ def test_a_tpu_that_nobody_has(name, kind, count, slices):
 def test_a_shape_that_no_slice_has():
     with pytest.raises(BadInput, match=r"topology v5p:3x2x2: libtpu refuses it: .*not divisible"):
         find_devices("v5p:3x2x2")
+
+
+def test_without_the_cuda_plugin(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"CUDA plugin, is missing: .*'biomatrix-jax\[cuda12\]'"):
+        find_devices("h100:8")
+
+
+def test_nodes_are_whole():
+    with pytest.raises(BadInput, match=r"^topology h100:12: a node has 8 of these GPUs"):
+        find_devices("h100:12")
+
+
+@with_cuda
+@pytest.mark.parametrize(("count", "nodes"), [(1, 1), (4, 1), (8, 1), (16, 2), (64, 8)])
+def test_a_gpu_that_nobody_has(count, nodes):
+    devices = find_devices(f"h100:{count}")
+    assert [device.process_index for device in devices] == [
+        n * nodes // count for n in range(count)
+    ]
+    assert {find_chip(device.device_kind).name for device in devices} == {"H100"}
+    assert jax.default_backend() == "cpu"

@@ -11,13 +11,15 @@ from biomatrix_jax.plan.hlo.text import Computation, Instruction, Leaf
 # backward pass is one kernel that also gives the queries' gradient, or two.
 _SPLASH = {"fwd": 2, "dq": 3, "dkv": 4}
 _SPLASH_FUSED = 5
+# And each of ours for GPUs, `model/attention/gpu_kernels.py`.
+_FLASH = {"forward": 2, "to_queries": 3, "to_keys": 4}
 
 
 def product_flops(where: Computation, instruction: Instruction) -> float:
     """FLOPs of one instruction, not of what it calls; 0 for what is no product.
 
     The products of kernels that the compiler cannot look into: those of libraries for GPUs, those
-    that say their cost, and JAX's splash attention for TPUs.
+    that say their cost, JAX's splash attention for TPUs and our flash attention for GPUs.
     """
     if instruction.opcode == "dot":
         return _dot(where, instruction, instruction.integers("lhs_contracting_dims"))
@@ -34,8 +36,11 @@ def kernel_flops(where: Computation, call: Instruction) -> float | None:
         return _dot(where, call, tuple(int(d) for d in re.findall(r"\d+", contracting[1])))
     if said := re.search(r'"cost_estimate":\{[^}]*"flops":"?(\d+)', call.attributes):
         return float(said[1])
-    if kernel := re.search(r"splash_m[hq]a_(fwd|dq|dkv)", call.attribute("metadata") or ""):
+    metadata = call.attribute("metadata") or ""
+    if kernel := re.search(r"splash_m[hq]a_(fwd|dq|dkv)", metadata):
         return _splash(where, call, kernel[1])
+    if kernel := re.search(r"/flash_(forward|to_queries|to_keys)/", metadata):
+        return _flash(where, call, kernel[1])
     return None
 
 
@@ -96,8 +101,7 @@ def _splash(where: Computation, call: Instruction, kernel: str) -> float:
 
     Operands: what says which blocks, then queries [..., N, T, H] and keys [..., K, S, H].
     """
-    arrays = [operand.shape[0] for operand in where.operands(call)]
-    queries, keys = [leaf for leaf in arrays if _is_float(leaf) and len(leaf.dims) > 2][:2]
+    queries, keys = _queries_and_keys(where, call)
     blocks = {
         key: int(size) for key, size in re.findall(r'\\"(block_\w+)\\": (\d+)', call.attributes)
     }
@@ -110,6 +114,24 @@ def _splash(where: Computation, call: Instruction, kernel: str) -> float:
     if kernel == "dkv" and any(leaf.dims[1:] == queries.dims[-3:] for leaf in call.shape):
         products = _SPLASH_FUSED
     return 2.0 * products * queries.elements * rows * min(computed / rows**2, 1.0)
+
+
+def _flash(where: Computation, call: Instruction, kernel: str) -> float:
+    """As if each row were one document: on average a query's block sees the half before it, and
+    itself whole.
+
+    Operands: what says which blocks, then queries [B, T, N, H] and keys [B, S, K, H].
+    """
+    queries, keys = _queries_and_keys(where, call)
+    t, s = queries.dims[1], keys.dims[1]
+    programs = int(re.search(r"grid_x = (\d+)", call.attributes)[1])
+    block = (s if kernel == "to_keys" else t) // programs
+    return 2.0 * _FLASH[kernel] * queries.elements * min((s + block) / 2, s)
+
+
+def _queries_and_keys(where: Computation, call: Instruction) -> list[Leaf]:
+    arrays = [operand.shape[0] for operand in where.operands(call)]
+    return [leaf for leaf in arrays if _is_float(leaf) and len(leaf.dims) > 2][:2]
 
 
 def _is_float(leaf: Leaf) -> bool:

@@ -13,6 +13,7 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.attention import Rows, gpu
 from biomatrix_jax.model.attention.contract import SAVED
 from biomatrix_jax.model.attention.gpu import Tile, Tiles
+from biomatrix_jax.plan import gpus
 from tests.model.attention.packed import (
     Arrays,
     arrays,
@@ -26,32 +27,6 @@ from tests.model.attention.packed import (
 SMALL = Tiles(Tile(32, 16, 4, 1), Tile(16, 32, 4, 1), Tile(32, 16, 4, 1))
 DOCUMENTS = [[37, 1, 1, 40], [100], [16] * 6, []]
 LENGTH = 100  # which no tile divides
-# What XLA has to know of an H100 to compile for it where there is none.
-H100 = """
-platform_name: "CUDA"
-device_description_str: "NVIDIA H100 80GB HBM3"
-dnn_version_info { major: 9 minor: 8 }
-gpu_device_info {
-  cuda_compute_capability { major: 9 }
-  core_count: 132
-  fpus_per_core: 128
-  clock_rate_ghz: 1.98
-  threads_per_warp: 32
-  threads_per_block_limit: 1024
-  threads_per_core_limit: 2048
-  registers_per_block_limit: 65536
-  registers_per_core_limit: 65536
-  shared_memory_per_block: 49152
-  shared_memory_per_block_optin: 232448
-  shared_memory_per_core: 233472
-  block_dim_limit_x: 2147483647
-  block_dim_limit_y: 65535
-  block_dim_limit_z: 65535
-  l2_cache_size: 52428800
-  device_memory_size: 84978434048
-  memory_bandwidth: 3352320000000
-}
-"""
 KERNELS = "flash_forward", "flash_to_queries", "flash_to_keys"
 
 
@@ -126,7 +101,7 @@ def test_it_is_lowered_for_cuda(dtype, length, heads, kv_heads, head_dim):
 
 def test_an_h100s_compiler_takes_it_and_makes_no_scores():
     pytest.importorskip("jax_cuda12_plugin", reason="compiling for a GPU needs JAX's CUDA plugin")
-    described = {"topology": "1x1x1", "target_config": H100}
+    described = {"topology": "1x1x1", "target_config": gpus.TARGETS["h100"]}
     devices = topologies.get_topology_desc("h100", "cuda", **described).devices
     lies = SingleDeviceSharding(devices[0])
 

@@ -99,3 +99,27 @@ def test_splash_computes_the_blocks_that_the_causal_mask_leaves(kernel, suffix, 
     block = 1024 * 512 * 128 * 16
     counted = flops("bf16[16,4096,128]", "bf16[8,4096,128]", call)
     assert counted == 2 * products * 20 * block
+
+
+FLASH = (
+    'custom-call(%a, %b), custom_call_target="__gpu$xla.gpu.triton", '
+    'metadata={{op_name="jit(f)/shard_map/flash_{kernel}/pallas_call"}}, '
+    "backend_config={{grid_x = {blocks} : i32, grid_y = 16 : i32}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "blocks", "products"),
+    [("forward", 8, 2), ("to_queries", 8, 3), ("to_keys", 8, 4), ("forward", 1, 2)],
+)
+def test_flash_computes_the_blocks_up_to_the_diagonal(kernel, blocks, products):
+    call = f"bf16[2,4096,16,128] {FLASH.format(kernel=kernel, blocks=blocks)}"
+    computed = 4096**2 * sum(range(1, blocks + 1)) / blocks**2  # of one head
+    counted = flops("bf16[2,4096,16,128]", "bf16[2,4096,8,128]", call)
+    assert counted == 2 * products * 128 * computed * 2 * 16
+
+
+def test_flash_counts_a_devices_part_of_the_queries():
+    call = f"bf16[1,1024,16,128] {FLASH.format(kernel='forward', blocks=8)}"
+    counted = flops("bf16[1,1024,16,128]", "bf16[1,4096,8,128]", call)
+    assert counted == 2 * 2 * 128 * 16 * 1024 * (4096 + 128) / 2
