@@ -81,8 +81,11 @@ def compare(peer_python: str, rounds: int) -> dict:
 
 
 def together(rounds: list[dict]) -> dict:
-    """One side's rounds: all made the same program, in different times."""
+    """One side's rounds: the same program, made in different times."""
     side = dict(rounds[0])
+    for name in ("temp_bytes", "flops", "hbm_bytes"):
+        if len({of_round[name] for of_round in rounds}) > 1:
+            sys.exit(f"the rounds of one side made different programs: their {name} differ")
     for name in ("compile_seconds", "compile_core_seconds"):
         times = [of_round[name] for of_round in rounds]
         side |= {name: statistics.median(times), f"{name}_of_rounds": times}

@@ -67,14 +67,14 @@ ON_TPUS = (
     "Memory is the compiler's own account of the whole step against what it lets a program have; "
     "step time, MFU and the network's part are the planner's estimate from the compiled program "
     "and the published peaks. MFU counts attention over whole rows, of which a causal kernel "
-    "computes about half. Nothing was run. Swept were these meshes and policies only, one and two "
-    "rows a device at a time; every point is listed."
+    "computes about half. Nothing was run. Every point that was swept is listed."
 )
 ON_GPUS = (
-    "Likewise, by the compiler that JAX has for them, eight to a node; memory is held against the "
-    "75% of a GPU that JAX takes by default. On the machine itself the compiler also times kernels "
-    "against each other, which no description can give it: `biomatrix plan CONFIG --topology here "
-    "--sweep` says what it makes of it there."
+    "As for TPUs, by the compiler that JAX has for GPUs, eight to a node; memory is held against "
+    "the 75% of a GPU that JAX takes by default. What the compiler has run beside computing is "
+    "taken to cost nothing as long as computing takes longer. On the machine itself the compiler "
+    "also times kernels against each other, for which it needs the device: `biomatrix plan CONFIG "
+    "--topology here --sweep` says what it makes of it there."
 )
 
 
@@ -163,5 +163,6 @@ def _devices(result: dict) -> str:
 def _how(result: dict) -> str:
     versions = result["machine"]["versions"]
     if _on_gpus(result):
-        return f"compiled for them by JAX's CUDA plugin {versions['jax-cuda12-plugin']}"
+        plugin = next(version for name, version in versions.items() if "cuda" in name)
+        return f"compiled for them by JAX's CUDA plugin {plugin}"
     return f"compiled for it by libtpu {versions['libtpu']}"

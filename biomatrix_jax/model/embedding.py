@@ -58,16 +58,16 @@ def _backward(dtype, placement, saved, gradient_btd):
         # A TPU adds rows up in the order of their numbers. Here each device sorts its own tokens;
         # left to the compiler, each would sort those of all devices that share the table.
         order = jnp.argsort(tokens_bt, axis=None)
-        tokens_1t = tokens_bt.reshape(1, -1)[:, order]
-        gradient_1td = gradient_btd.reshape(1, -1, gradient_btd.shape[-1])[:, order]
-        if across.embed:  # -> [devices, their tokens, own columns]
-            gradient_1td = jax.lax.all_to_all(gradient_1td, across.embed, 2, 0, tiled=True)
-        rows, here = _own_rows(table_vd, _shared(tokens_1t, across), across)
-        shares = jnp.where(here[..., None], gradient_1td, 0).astype(jnp.float32)
+        # [1, tokens] of this device -> [devices, tokens] of all that share the table.
+        tokens = _shared(tokens_bt.reshape(1, -1)[:, order], across)
+        shares = gradient_btd.reshape(1, -1, gradient_btd.shape[-1])[:, order]
+        if across.embed:
+            shares = jax.lax.all_to_all(shares, across.embed, 2, 0, tiled=True)
+        rows, here = _own_rows(table_vd, tokens, across)
+        shares = jnp.where(here[..., None], shares, 0).astype(jnp.float32)
 
         def add(sums_vd, of_device):
-            rows, shares = of_device
-            return sums_vd.at[rows].add(shares, indices_are_sorted=True), None
+            return sums_vd.at[of_device[0]].add(of_device[1], indices_are_sorted=True), None
 
         zeros_vd = jnp.zeros(table_vd.shape, jnp.float32)
         sums_vd, _ = jax.lax.scan(add, zeros_vd, (rows, shares))
@@ -91,6 +91,6 @@ def _shared(tokens_bt, across):
 def _own_rows(table_vd, tokens_bt, across):
     """-> (numbers of rows of this device's piece, in the order of the tokens; which are meant)."""
     first = jax.lax.axis_index(across.vocab) * len(table_vd) if across.vocab else 0
-    rows_bt = tokens_bt - first
-    here = (rows_bt >= 0) & (rows_bt < len(table_vd))
-    return jnp.clip(rows_bt, 0, len(table_vd) - 1), here
+    last = first + len(table_vd) - 1
+    here = (tokens_bt >= first) & (tokens_bt <= last)
+    return jnp.clip(tokens_bt, first, last) - first, here

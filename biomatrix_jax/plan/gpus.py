@@ -1,8 +1,8 @@
 """GPUs as XLA's compiler has to be told of them where there is none.
 
-The figures are those of NVIDIA's data sheets and of the CUDA programming guide (compute
-capability 9.0: threads, registers, shared memory), in the text form of XLA's
-`GpuTargetConfigProto`.
+The text form of XLA's `GpuTargetConfigProto`. Cores, clock, cache and bandwidth are those of
+NVIDIA's data sheets; threads, registers and shared memory those of the CUDA programming guide for
+the compute capability; the memory's size is what the driver reports.
 """
 
 NODE = 8  # GPUs that a switch joins

@@ -18,7 +18,9 @@ _REFUSED = (
     re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm"),
 )
 
-_SHARE_OF_GPU = 0.75  # what JAX takes of one unless told otherwise
+# What JAX takes of a GPU's memory, and who tells it otherwise: the first, and its older name.
+_USUAL_SHARE = 0.75
+GPU_SHARE = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 
 
 class Memory(NamedTuple):
@@ -89,5 +91,5 @@ def _limit(device: jax.Device) -> int | None:
         return int(chip.usable_bytes or chip.hbm_bytes) if chip else None
     with contextlib.suppress(jax.errors.JaxRuntimeError):  # a GPU at hand knows it
         return (device.memory_stats() or {}).get("bytes_limit")
-    share = float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", _SHARE_OF_GPU))
-    return int(share * chip.hbm_bytes) if chip else None
+    told = (os.environ[name] for name in GPU_SHARE if name in os.environ)
+    return int(float(next(told, _USUAL_SHARE)) * chip.hbm_bytes) if chip else None

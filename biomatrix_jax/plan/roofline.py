@@ -82,6 +82,8 @@ def _group(mesh: Mesh, axes: tuple[str, ...]) -> list:
 
 def _part(device) -> int:
     """Of the machine, what is joined by faster links than the network: a TPU slice, a GPU node."""
+    if (device.platform, device.client.runtime_type) == ("gpu", "compile_only_runtime"):
+        return device.process_index  # of described ones, which all say slice 0
     own_slice = getattr(device, "slice_index", None)
     if own_slice is not None:
         return own_slice

@@ -96,7 +96,8 @@ def _gpu_devices(name: str, gpu: str, count: int) -> list[jax.Device]:
     nodes = -(-count // gpus.NODE)
     if nodes > 1 and count % gpus.NODE:
         raise BadInput(
-            f"topology {name}: a node has {gpus.NODE} of these GPUs, so several have a multiple"
+            f"topology {name}: more than {gpus.NODE} are whole nodes of {gpus.NODE}: write "
+            f"{gpu}:{count // gpus.NODE * gpus.NODE} or {gpu}:{nodes * gpus.NODE}"
         )
     if not any(map(importlib.util.find_spec, _PLUGINS)):
         raise BadInput(
@@ -107,7 +108,14 @@ def _gpu_devices(name: str, gpu: str, count: int) -> list[jax.Device]:
         jax.config.update("jax_platforms", "cpu")
     shape = f"1x{nodes}x{count // nodes}"  # of partitions, nodes, and GPUs of a node
     described = {"topology": shape, "target_config": gpus.TARGETS[gpu]}
-    return list(topologies.get_topology_desc(gpu, platform="cuda", **described).devices)
+    try:
+        return list(topologies.get_topology_desc(gpu, platform="cuda", **described).devices)
+    except (NotImplementedError, jax.errors.JaxRuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(
+            f"topology {name}: JAX's CUDA plugin does not start ({reason}): install it as "
+            "'biomatrix-jax[cuda12]' does"
+        ) from None
 
 
 def _sizes(name: str, chip: str, shape: str) -> list[int]:

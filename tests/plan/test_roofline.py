@@ -20,11 +20,15 @@ V5P, V5E, H100 = map(find_chip, ("TPU v5p", "TPU v5e", "H100"))
 def torus(shape, axes, slices=1):
     """Devices of a slice of this shape, x the fastest, in a mesh of these axes."""
     devices = [
-        SimpleNamespace(coords=list(place[::-1]), slice_index=number, process_index=0)
+        device("tpu", "tfrt", coords=list(place[::-1]), slice_index=number, process_index=0)
         for number in range(slices)
         for place in np.ndindex(*shape[::-1])
     ]
     return mesh_of(devices, axes)
+
+
+def device(platform, runtime, **about):
+    return SimpleNamespace(platform=platform, client=SimpleNamespace(runtime_type=runtime), **about)
 
 
 def mesh_of(devices, axes):
@@ -92,9 +96,20 @@ def test_between_slices_goes_what_is_left_after_reducing_within_them():
     assert collective_seconds(V5E, mesh, only, 1e9) == pytest.approx(across)
 
 
-def test_gpus_of_a_node_have_a_switch_and_nodes_a_network():
-    gpus = [SimpleNamespace(process_index=number // 8) for number in range(16)]
-    mesh = mesh_of(gpus, {"data": 2, "fsdp": 8})
+def real_gpu(number):
+    """A process for each, as Slurm starts them."""
+    return device("gpu", "stream_executor", process_index=number, slice_index=number // 8)
+
+
+def described_gpu(number):
+    """Its description says slice 0, whatever the node."""
+    place = {"coords": [0, number // 8, number % 8], "slice_index": 0}
+    return device("gpu", "compile_only_runtime", process_index=number // 8, **place)
+
+
+@pytest.mark.parametrize("gpu", [real_gpu, described_gpu])
+def test_gpus_of_a_node_have_a_switch_and_nodes_a_network(gpu):
+    mesh = mesh_of([gpu(number) for number in range(16)], {"data": 2, "fsdp": 8})
     within = collective_seconds(H100, mesh, gather(("fsdp",), 8), 8e9)
     assert within == pytest.approx(7e9 / 450e9)
     across = collective_seconds(H100, mesh, gather(("data",), 2, "all-reduce"), 1e9)

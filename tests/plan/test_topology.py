@@ -4,6 +4,7 @@ import re
 import jax
 import pytest
 from click.testing import CliRunner
+from jax.experimental import topologies
 
 from biomatrix_jax.chips import find_chip
 from biomatrix_jax.cli import biomatrix
@@ -120,8 +121,18 @@ def test_without_the_cuda_plugin(monkeypatch):
 
 
 def test_nodes_are_whole():
-    with pytest.raises(BadInput, match=r"^topology h100:12: a node has 8 of these GPUs"):
+    with pytest.raises(BadInput, match=r"^topology h100:12: .*: write h100:8 or h100:16$"):
         find_devices("h100:12")
+
+
+def test_a_cuda_plugin_that_does_not_start(monkeypatch):
+    def refuse(*_, **__):
+        raise NotImplementedError("topology not implemented for cuda")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+    with pytest.raises(BadInput, match=r"h100:8: JAX's CUDA plugin does not start \(topology not"):
+        find_devices("h100:8")
 
 
 @with_cuda
@@ -131,5 +142,6 @@ def test_a_gpu_that_nobody_has(count, nodes):
     assert [device.process_index for device in devices] == [
         n * nodes // count for n in range(count)
     ]
+    assert devices[0].client.runtime_type == "compile_only_runtime"  # by which `roofline` knows it
     assert {find_chip(device.device_kind).name for device in devices} == {"H100"}
     assert jax.default_backend() == "cpu"

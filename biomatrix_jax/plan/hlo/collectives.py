@@ -69,7 +69,9 @@ def read(
         return None
     if kind == "all-reduce" and where.name.startswith("all-reduce-scatter"):
         kind = "reduce-scatter"
-    overlapped = instruction.opcode.endswith("-start") or "chain_id=" in instruction.attributes
+    waited = '"is_sync":true' in instruction.attributes  # at once: so GPUs' compiler says it
+    started = instruction.opcode.endswith("-start") and not waited
+    overlapped = started or "chain_id=" in instruction.attributes
     operands = where.operands(instruction)
     if kind == "collective-permute":
         groups = _pairs(instruction)

@@ -116,7 +116,7 @@ def _splash(where: Computation, call: Instruction, kernel: str) -> float:
     return 2.0 * products * queries.elements * rows * min(computed / rows**2, 1.0)
 
 
-def _flash(where: Computation, call: Instruction, kernel: str) -> float:
+def _flash(where: Computation, call: Instruction, kernel: str) -> float | None:
     """As if each row were one document: on average a query's block sees the half before it, and
     itself whole.
 
@@ -124,8 +124,10 @@ def _flash(where: Computation, call: Instruction, kernel: str) -> float:
     """
     queries, keys = _queries_and_keys(where, call)
     t, s = queries.dims[1], keys.dims[1]
-    programs = int(re.search(r"grid_x = (\d+)", call.attributes)[1])
-    block = (s if kernel == "to_keys" else t) // programs
+    blocks = re.search(r"grid_x = (\d+)", call.attributes)
+    if not blocks:
+        return None
+    block = (s if kernel == "to_keys" else t) // int(blocks[1])
     return 2.0 * _FLASH[kernel] * queries.elements * min((s + block) / 2, s)
 
 

@@ -10,11 +10,15 @@ from typing import Any
 from biomatrix_jax import provenance
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json
+from biomatrix_jax.plan.memory import GPU_SHARE
 
 # Of this package, what the step is made of and how it is read.
 SOURCES = ("config.py", "chips.py", "model", "sharding", "train", "plan", "tokens/segments.py")
 OTHERWISE = "plan/sweep"  # how points are chosen and shown, not what a plan says
-VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "JAX_DEFAULT_MATMUL_PRECISION")
+VARIABLES = (
+    *("XLA_FLAGS", "LIBTPU_INIT_ARGS", "TPU_LIBRARY_PATH", "JAX_DEFAULT_MATMUL_PRECISION"),
+    *GPU_SHARE,
+)
 
 
 class Cache:

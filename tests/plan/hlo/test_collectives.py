@@ -75,6 +75,12 @@ def test_of_an_asynchronous_collective_the_start_counts():
     assert collective(chained) is None
 
 
+def test_a_start_that_is_waited_for_at_once_is_beside_nothing():
+    start = "f32[16] all-gather-start(%a), replica_groups=[4,2]<=[8], dimensions={0}"
+    found, _ = collective(f'{start}, backend_config={{"is_sync":true}}')
+    assert found == Collective("all-gather", ("tensor",), 2, overlapped=False)
+
+
 def test_a_group_of_one_sends_nothing():
     assert collective("f32[8] all-reduce(%a), replica_groups={{0},{1},{2},{3}}") is None
 
