@@ -43,7 +43,8 @@ def train(
 
     Args:
       display: where progress is shown; None is standard error. With several processes the first
-        one shows and writes everything; all must see the same files.
+        one shows and writes everything; all must see `out`, and the same data, each at its own
+        `data.path`.
       allow_changes: resume even with a configuration or data that change what the run means; what
         is changed is shown, and kept with the run.
 
