@@ -32,11 +32,7 @@ class Estimate:
     argument_bytes: float
     temp_bytes: float
     flops: float
-    network: dict[str, float]  # axis of the mesh -> sent along it and, as many, received
-
-    @property
-    def network_bytes(self) -> float:
-        return sum(self.network.values())
+    network_bytes: float  # sent and, as many, received
 
 
 def estimate(config: RunConfig, mesh: dict[str, int]) -> Estimate:
@@ -113,8 +109,8 @@ def _flops(config: RunConfig, tokens: float) -> float:
     return tokens * (3 * (layers + attention + head) + again)
 
 
-def _network(config: RunConfig, sizes, per_layer, vocabulary, at_once) -> dict[str, float]:
-    """Bytes that a device sends along each axis of the mesh."""
+def _network(config: RunConfig, sizes, per_layer, vocabulary, at_once) -> float:
+    """Bytes that a device sends, along all axes of the mesh."""
     m, parts = config.model, config.train.accumulate
     weights = (m.layers * per_layer + vocabulary) / sizes["tensor"]
     passes = 2  # forward, and backward with what it computes again
@@ -128,4 +124,4 @@ def _network(config: RunConfig, sizes, per_layer, vocabulary, at_once) -> dict[s
         "fsdp": gathered_and_scattered,
         "tensor": activations,
     }
-    return {axis: parts * amount * (1 - 1 / sizes[axis]) for axis, amount in whole.items()}
+    return parts * sum(amount * (1 - 1 / sizes[axis]) for axis, amount in whole.items())

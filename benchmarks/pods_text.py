@@ -46,7 +46,7 @@ def configuration(result: dict) -> str:
         f"points, {_how(result)}",
         f"(docs/pods.md). An estimated {best['tokens_per_second_per_device']:,.0f} tokens/s a "
         f"device, {best['estimated_step_seconds']:.3g} s a step;",
-        f"{size(best['peak_bytes'])} of memory" + ".",
+        f"{size(best['peak_bytes'])} of memory.",
         f"Made by benchmarks/pods.py {result['name']}; change that, not this.",
     ]
     lines = [f"# {line}" for line in comment]

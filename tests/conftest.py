@@ -30,4 +30,5 @@ def eight_devices():
     """JAX started with all of them, whichever test is the first: one may ask for fewer."""
     import jax
 
-    assert len(jax.devices()) == 8
+    if jax.default_backend() == "cpu":  # tests of kernels run on a GPU, too
+        assert len(jax.devices()) == 8

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles a training step of Qwen3-1.7B for 8 v5p chips, MaxText's and ours, and compares them.
-# No TPU is needed: libtpu compiles for chips that are not there. About half an hour on two cores.
+# No TPU is needed: libtpu compiles for chips that are not there. A quarter of an hour on two cores.
 #
 #   benchmarks/peers/maxtext_compile.sh PLACE [--rounds N] [--json FILE]
 #

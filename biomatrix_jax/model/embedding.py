@@ -55,19 +55,22 @@ def _backward(dtype, placement, saved, gradient_btd):
     across = Across.of(placement)
 
     def local(table_vd, tokens_bt, gradient_btd):
-        # A TPU adds rows up in the order of their numbers. Here each device sorts its own tokens;
-        # left to the compiler, each would sort those of all devices that share the table.
-        order = jnp.argsort(tokens_bt, axis=None)
-        # [1, tokens] of this device -> [devices, tokens] of all that share the table.
-        tokens = _shared(tokens_bt.reshape(1, -1)[:, order], across)
-        shares = gradient_btd.reshape(1, -1, gradient_btd.shape[-1])[:, order]
+        tokens = tokens_bt.reshape(1, -1)
+        shares = gradient_btd.reshape(1, -1, gradient_btd.shape[-1])
         if across.embed:
-            shares = jax.lax.all_to_all(shares, across.embed, 2, 0, tiled=True)
+            # A TPU adds rows up in the order of their numbers. Here each device sorts its own
+            # tokens; left to the compiler, each would sort those of all that share the table.
+            unsorted = tokens, jnp.arange(tokens.size, dtype=jnp.int32)[None]
+            tokens, order = jax.lax.sort(unsorted, num_keys=1, is_stable=False)
+            # [1, tokens] of this device -> [devices, tokens] of all that share the table.
+            tokens = _shared(tokens, across)
+            shares = jax.lax.all_to_all(shares[:, order[0]], across.embed, 2, 0, tiled=True)
         rows, here = _own_rows(table_vd, tokens, across)
         shares = jnp.where(here[..., None], shares, 0).astype(jnp.float32)
 
         def add(sums_vd, of_device):
-            return sums_vd.at[of_device[0]].add(of_device[1], indices_are_sorted=True), None
+            rows, shares = of_device
+            return sums_vd.at[rows].add(shares, indices_are_sorted=bool(across.embed)), None
 
         zeros_vd = jnp.zeros(table_vd.shape, jnp.float32)
         sums_vd, _ = jax.lax.scan(add, zeros_vd, (rows, shares))

@@ -64,15 +64,11 @@ def _cpu_devices(count: int) -> list[jax.Device]:
 
 
 def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Device]:
-    from jax.experimental import topologies
-
     sizes = _sizes(name, chip, shape)
     if importlib.util.find_spec("libtpu") is None and "TPU_LIBRARY_PATH" not in os.environ:
         raise BadInput(
             f"topology {name}: libtpu, its compiler, is missing: pip install 'biomatrix-jax[tpu]'"
         )
-    with contextlib.suppress(RuntimeError):  # started already, on whatever it is
-        jax.config.update("jax_platforms", "cpu")
     # libtpu looks for the machine that it is on: asks a metadata server, and complains of what it
     # does not find. To a compiler none of it matters. Several compile at a time, too.
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
@@ -83,16 +79,12 @@ def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> list[jax.Devi
     if math.prod(sizes) == 1:
         options["chips_per_host_bounds"] = [1, 1, 1]  # by default a host has 2 x 2
     try:
-        topology = topologies.get_topology_desc(f"{chip}:{shape}", platform="tpu", **options)
-    except jax.errors.JaxRuntimeError as error:
-        reason = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
-        raise BadInput(f"topology {name}: libtpu refuses it: {reason}") from None
-    return list(topology.devices)
+        return _described("tpu", f"{chip}:{shape}", **options)
+    except _Refused as refused:
+        raise BadInput(f"topology {name}: libtpu refuses it: {refused}") from None
 
 
 def _gpu_devices(name: str, gpu: str, count: int) -> list[jax.Device]:
-    from jax.experimental import topologies
-
     nodes = -(-count // gpus.NODE)
     if nodes > 1 and count % gpus.NODE:
         raise BadInput(
@@ -104,18 +96,30 @@ def _gpu_devices(name: str, gpu: str, count: int) -> list[jax.Device]:
             f"topology {name}: their compiler, JAX's CUDA plugin, is missing: pip install "
             "'biomatrix-jax[cuda12]'"
         )
-    with contextlib.suppress(RuntimeError):  # started already, on whatever it is
-        jax.config.update("jax_platforms", "cpu")
     shape = f"1x{nodes}x{count // nodes}"  # of partitions, nodes, and GPUs of a node
-    described = {"topology": shape, "target_config": gpus.TARGETS[gpu]}
     try:
-        return list(topologies.get_topology_desc(gpu, platform="cuda", **described).devices)
-    except (NotImplementedError, jax.errors.JaxRuntimeError) as error:
-        reason = " ".join(str(error).split())
+        return _described("cuda", gpu, topology=shape, target_config=gpus.TARGETS[gpu])
+    except _Refused as refused:
         raise BadInput(
-            f"topology {name}: JAX's CUDA plugin does not start ({reason}): install it as "
+            f"topology {name}: JAX's CUDA plugin does not start ({refused}): install it as "
             "'biomatrix-jax[cuda12]' does"
         ) from None
+
+
+class _Refused(Exception):
+    """A compiler does not start, or knows no such devices; its own reason, on one line."""
+
+
+def _described(platform: str, name: str, **options) -> list[jax.Device]:
+    from jax.experimental import topologies
+
+    with contextlib.suppress(RuntimeError):  # started already, on whatever it is
+        jax.config.update("jax_platforms", "cpu")
+    try:
+        return list(topologies.get_topology_desc(name, platform=platform, **options).devices)
+    except (NotImplementedError, jax.errors.JaxRuntimeError) as error:
+        reason = " ".join(str(error).split()).removeprefix("INVALID_ARGUMENT: ")
+        raise _Refused(reason) from None
 
 
 def _sizes(name: str, chip: str, shape: str) -> list[int]:

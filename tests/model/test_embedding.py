@@ -62,6 +62,25 @@ def test_pieces_of_a_table_give_what_the_whole_gives(arrays, sizes):
     assert gradient.sharding.is_equivalent_to(placement.head, 2)
 
 
+def test_ids_at_the_ends_of_pieces_in_bfloat16(arrays):
+    """Every device has the first and the last row of each piece, several times over."""
+    table, _, weights = arrays
+    ends = np.r_[0, V // 2 - 1, V // 2, V - 1, V - 1, 0].astype(np.int32)
+    tokens = np.tile(ends, (B, 1))
+    weights = jnp.asarray(weights, jnp.bfloat16)
+    placement = place(fsdp=4, tensor=2)
+
+    def weighed(table):
+        found = look_up(table, tokens, "bfloat16", placement)
+        return jnp.sum(found.astype(jnp.float32) * weights)
+
+    expected = np.zeros_like(table)
+    np.add.at(expected, tokens, np.asarray(weights, np.float32))
+    gradient = jax.jit(jax.grad(weighed))(table)
+    assert gradient.dtype == jnp.float32
+    np.testing.assert_allclose(gradient, expected, atol=1e-5)
+
+
 def test_an_id_outside_of_the_vocabulary_is_nan_there_only_and_has_no_gradient(arrays):
     table, tokens, _ = arrays
     tokens = tokens.copy()

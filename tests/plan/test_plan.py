@@ -1,7 +1,6 @@
 """The planner on the real step: on simulated devices, and by the compiler of TPUs nobody has."""
 
 import dataclasses
-import importlib.util
 import json
 import sys
 
@@ -13,14 +12,8 @@ from biomatrix_jax.config import load
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan import Plan, plan
 from biomatrix_jax.train.flops import flops_per_token
+from tests.compilers import with_cuda, with_libtpu
 
-with_libtpu = pytest.mark.skipif(
-    not importlib.util.find_spec("libtpu"), reason="compiling for a TPU needs libtpu"
-)
-with_cuda = pytest.mark.skipif(
-    not importlib.util.find_spec("jax_cuda12_plugin"),
-    reason="compiling for a GPU needs JAX's CUDA plugin",
-)
 KEYS = {
     *("topology", "devices", "mesh", "argument_bytes", "temp_bytes", "peak_bytes", "fits"),
     *("flops", "hbm_bytes", "collectives", "estimated_step_seconds", "estimated_mfu"),

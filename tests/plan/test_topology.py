@@ -10,14 +10,7 @@ from biomatrix_jax.chips import find_chip
 from biomatrix_jax.cli import biomatrix
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.topology import find_devices
-
-with_cuda = pytest.mark.skipif(
-    not importlib.util.find_spec("jax_cuda12_plugin"),
-    reason="describing a GPU needs JAX's CUDA plugin",
-)
-with_libtpu = pytest.mark.skipif(
-    not importlib.util.find_spec("libtpu"), reason="describing a TPU needs libtpu"
-)
+from tests.compilers import with_cuda, with_libtpu
 
 
 def test_simulated_devices_are_the_first_of_those_there():

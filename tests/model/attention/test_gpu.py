@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.model.attention import Rows, gpu
 from biomatrix_jax.model.attention.contract import SAVED
 from biomatrix_jax.model.attention.gpu import Tile, Tiles
-from biomatrix_jax.plan import gpus
+from biomatrix_jax.plan.topology import find_devices
+from tests.compilers import with_cuda
 from tests.model.attention.packed import (
     Arrays,
     arrays,
@@ -99,11 +99,10 @@ def test_it_is_lowered_for_cuda(dtype, length, heads, kv_heads, head_dim):
         assert text.count(f'name = "{name}"') == 1
 
 
+@with_cuda
 def test_an_h100s_compiler_takes_it_and_makes_no_scores():
-    pytest.importorskip("jax_cuda12_plugin", reason="compiling for a GPU needs JAX's CUDA plugin")
-    described = {"topology": "1x1x1", "target_config": gpus.TARGETS["h100"]}
-    devices = topologies.get_topology_desc("h100", "cuda", **described).devices
-    lies = SingleDeviceSharding(devices[0])
+    (device,) = find_devices("h100:1")
+    lies = SingleDeviceSharding(device)
 
     def shape(*sizes, dtype=jnp.bfloat16):
         return jax.ShapeDtypeStruct(sizes, dtype, sharding=lies)

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ from click.testing import CliRunner
 from biomatrix_jax.cli import biomatrix
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.sweep import pool, run
+from tests.compilers import with_libtpu
 from tests.plan.sweep.planned import plan
 
 AXES = ["mesh=[{fsdp: 8}, {fsdp: 4, tensor: 2}]", "compute.remat=[full, none]"]
@@ -182,8 +182,8 @@ def test_simulated_devices_are_really_planned_for(tmp_path):
     assert again.outcomes[0].plan == planned.plan
 
 
+@with_libtpu
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="libtpu is not installed")
 def test_a_tpu_is_really_planned_for(tmp_path):
     found = run.sweep("tiny", "v5e:2x2", ["mesh=[{fsdp: 4}, {fsdp: 2, tensor: 2}]"], tmp_path)
     assert [one.status for one in found.outcomes] == ["fits", "fits"]
