@@ -1,0 +1,1 @@
+"""GCP-VQVAE: protein backbones to tokens and back."""
