@@ -7,13 +7,13 @@ import numpy as np
 from rdkit import Chem
 
 from biomatrix_jax.structure.molecule.descriptors import (
-    concatenate_references,
+    check_focal_atoms,
     degenerate,
     describe,
     reference_atoms,
 )
 from biomatrix_jax.structure.molecule.errors import CollinearReferences, MoleculeError
-from biomatrix_jax.structure.molecule.serialization import Line, bond_matrix, line_up
+from biomatrix_jax.structure.molecule.serialization import Line, line_up
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ def describe_molecules(mols: Sequence[Chem.Mol]) -> list[Described | MoleculeErr
     The geometry of all molecules is computed in one pass over the concatenated atoms.
     """
     results: list[Described | MoleculeError | None] = [None] * len(mols)
-    index, lines, positions, references = [], [], [], []
+    index, lines, positions = [], [], []
     for i, mol in enumerate(mols):
         try:
             line = line_up(mol)
-            references.append(reference_atoms(bond_matrix(mol, line.order), line.name))
+            check_focal_atoms(line.focal, line.name)
         except MoleculeError as error:
             results[i] = error
             continue
@@ -44,12 +44,13 @@ def describe_molecules(mols: Sequence[Chem.Mol]) -> list[Described | MoleculeErr
     if not lines:
         return results
 
-    rows = concatenate_references(references)
+    counts = [len(line.order) for line in lines]
+    references = reference_atoms(np.concatenate([line.focal for line in lines]), counts)
     positions_n3 = np.concatenate(positions)
-    bad = degenerate(positions_n3, rows)
+    bad = degenerate(positions_n3, references)
     with np.errstate(invalid="ignore", divide="ignore"):  # Rows of molecules that are given up.
-        descriptors = describe(positions_n3, rows)
-    ends = np.cumsum([len(line.order) for line in lines])
+        descriptors = describe(positions_n3, references)
+    ends = np.cumsum(counts)
     for i, line, start, end in zip(index, lines, [0, *ends[:-1]], ends, strict=True):
         faults = np.flatnonzero(bad[start:end])
         if faults.size:

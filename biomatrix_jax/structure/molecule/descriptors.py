@@ -6,9 +6,11 @@ v the second reference's direction made orthogonal to u, and w = u x v, its desc
 
     r (angstrom), theta = arccos(z / r), |phi| with phi = atan2(y, x) (radian), sign(phi).
 
-All functions take rows of several molecules one after another as well: the references are row
-numbers (`concatenate_references`), so a batch is one array and one pass.
+All functions take the atoms of several molecules one after another: references are row numbers, so
+a batch is one array and one pass.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,47 +26,42 @@ UNDEFINED_AZIMUTH = 2.1366727766526967
 COLLINEAR = 1e-6
 
 
-def reference_atoms(bonded_nn: np.ndarray, molecule: str) -> np.ndarray:
+def check_focal_atoms(focal: Sequence[int], molecule: str) -> None:
+    """Raises FocalAtomZero where an atom beyond index 2 has focal atom 0; `molecule` names it."""
+    if 0 in focal[3:]:
+        raise FocalAtomZero(
+            molecule,
+            f"atom {focal.index(0, 3)} in string order hangs on the first atom alone, which has no "
+            "frame of its own; this tokenizer cannot express it",
+        )
+
+
+def reference_atoms(focal_n: np.ndarray, counts: Sequence[int]) -> np.ndarray:
     """Focal atom, first and second reference of each atom, from the bond graph alone.
 
     Atom 1 has only a focal atom and atom 2 only a focal atom and one reference; -1 stands for what
     an atom does not have. Atom 2 is measured from atom 0 whatever its bonds.
 
     Args:
-      bonded_nn: bool [atoms, atoms], symmetric, of one connected molecule.
-      molecule: what an error calls it.
+      focal_n: int [n], for the atoms of one molecule after another the latest earlier atom of the
+        same molecule bonded to it; those of the first three atoms are not looked at.
+      counts: how many atoms each molecule has.
 
     Returns:
-      int32 [atoms, 3], every entry smaller than its row's index.
-
-    Raises:
-      FocalAtomZero: an atom beyond index 2 whose focal atom is atom 0.
+      int32 [n, 3], rows of all the atoms, every entry smaller than its own row.
     """
-    count = len(bonded_nn)
-    earlier_nn = np.tril(bonded_nn, -1)
-    # The highest earlier neighbour is the first one met when columns are read from the right.
-    focal = count - 1 - np.argmax(earlier_nn[:, ::-1], axis=1)
-    focal[1:3] = np.arange(2)[: max(count - 1, 0)]
-    stranded = np.flatnonzero(focal[3:] == 0)
-    if stranded.size:
-        raise FocalAtomZero(
-            molecule,
-            f"atom {stranded[0] + 3} in canonical order hangs on the first atom alone, which has "
-            "no frame of its own; this tokenizer cannot express it",
-        )
-    second = focal[focal]
-    second[1:2] = 2
-    references = np.stack([focal, focal[focal], second[focal]], axis=1).astype(np.int32)
-    references[:3] = np.array([[-1, -1, -1], [0, -1, -1], [0, 1, -1]])[:count]
+    counts = np.asarray(counts)
+    starts = np.cumsum(counts) - counts
+    zeroth, first, second = (starts[counts > local] + local for local in range(3))
+    focal = np.asarray(focal_n) + np.repeat(starts, counts)
+    focal[zeroth], focal[first], focal[second] = zeroth, first - 1, second - 1
+    beyond = focal[focal]
+    beyond[second - 1] = second  # atom 1, when it is focal, refers to atoms 0 and 2
+    references = np.stack([focal, focal[focal], beyond[focal]], axis=1).astype(np.int32)
+    references[zeroth] = -1
+    references[first, 1:] = -1
+    references[second] = np.stack([second - 2, second - 1, np.full_like(second, -1)], axis=1)
     return references
-
-
-def concatenate_references(references: list[np.ndarray]) -> np.ndarray:
-    """The references of several molecules as row numbers of them all, int32 [rows, 3]."""
-    rows = np.concatenate(references)
-    counts = [len(part) for part in references]
-    starts = np.repeat(np.cumsum([0, *counts[:-1]], dtype=np.int32), counts)
-    return np.where(rows < 0, rows, rows + starts[:, None])
 
 
 def degenerate(positions_n3: np.ndarray, references_n3: np.ndarray) -> np.ndarray:

@@ -12,7 +12,12 @@ from rdkit import Chem
 
 from biomatrix_jax.structure.molecule import vqvae, weights
 from biomatrix_jax.structure.molecule.conformers import Described, describe_molecules
-from biomatrix_jax.structure.molecule.descriptors import degenerate, rebuild, reference_atoms
+from biomatrix_jax.structure.molecule.descriptors import (
+    check_focal_atoms,
+    degenerate,
+    rebuild,
+    reference_atoms,
+)
 from biomatrix_jax.structure.molecule.errors import (
     CollinearReferences,
     MoleculeError,
@@ -20,7 +25,7 @@ from biomatrix_jax.structure.molecule.errors import (
     TokenOutside,
 )
 from biomatrix_jax.structure.molecule.released import read_released
-from biomatrix_jax.structure.molecule.serialization import bond_matrix, build, join
+from biomatrix_jax.structure.molecule.serialization import Built, build, join
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,30 +107,66 @@ class MoleculeTokenizer:
           MoleculeError: the string is malformed, has a code outside the codebook, spells no
             molecule that RDKit accepts, or gives an undefined frame; MMFF lacks parameters.
         """
-        mol, codes = build(struct_selfies)
-        outside = codes[codes >= len(self._table)]
-        if outside.size:
-            raise TokenOutside(
-                struct_selfies, f"code {outside[0]} is not among the {len(self._table)} codes"
-            )
-        references = reference_atoms(bond_matrix(mol), struct_selfies)
-        positions = rebuild(self._table[codes], references)
-        faults = np.flatnonzero(degenerate(positions, references))
-        if faults.size:
-            raise CollinearReferences(
-                struct_selfies,
-                f"atom {faults[0]} gets no frame: the codes before it put its focal and reference "
-                "atoms on one line or one place",
-            )
-        conformer = Chem.Conformer(mol.GetNumAtoms())
-        conformer.SetPositions(positions)
-        mol.AddConformer(conformer)
-        if mmff:
-            _relax(mol, struct_selfies)
-        return mol
+        [result] = self.decode_batch([struct_selfies], mmff)
+        if isinstance(result, MoleculeError):
+            raise result
+        return result
+
+    def decode_batch(
+        self, strings: Sequence[str], mmff: bool = False
+    ) -> list[Chem.Mol | MoleculeError]:
+        """`decode` of each string; one that fails gives its error and the others go on.
+
+        Coordinates equal those of `decode` one string at a time, bit for bit.
+        """
+        results: list[Built | Chem.Mol | MoleculeError] = [self._build(text) for text in strings]
+        at = [i for i, result in enumerate(results) if isinstance(result, Built)]
+        if not at:
+            return results
+        built = [results[i] for i in at]
+        counts = [len(item.codes) for item in built]
+        references = reference_atoms(np.concatenate([item.focal for item in built]), counts)
+        descriptors = self._table[np.concatenate([item.codes for item in built])]
+        positions = rebuild(descriptors, references)
+        bad = degenerate(positions, references)
+        ends = np.cumsum(counts)
+        for i, item, start, end in zip(at, built, ends - counts, ends, strict=True):
+            try:
+                _check_frames(bad[start:end], strings[i])
+                conformer = Chem.Conformer(len(item.codes))
+                conformer.SetPositions(positions[start:end])
+                item.mol.AddConformer(conformer)
+                if mmff:
+                    _relax(item.mol, strings[i])
+                results[i] = item.mol
+            except MoleculeError as error:
+                results[i] = error
+        return results
+
+    def _build(self, struct_selfies: str) -> Built | MoleculeError:
+        try:
+            built = build(struct_selfies)
+            outside = built.codes[built.codes >= len(self._table)]
+            if outside.size:
+                raise TokenOutside(
+                    struct_selfies, f"code {outside[0]} is not among the {len(self._table)} codes"
+                )
+            check_focal_atoms(built.focal, struct_selfies)
+        except MoleculeError as error:
+            return error
+        return built
 
     def _encoding(self, item: Described, codes: np.ndarray) -> Encoding:
         return Encoding(codes, join(item.line, codes), item.line.order)
+
+
+def _check_frames(bad_n: np.ndarray, struct_selfies: str) -> None:
+    if bad_n.any():
+        raise CollinearReferences(
+            struct_selfies,
+            f"atom {np.argmax(bad_n)} gets no frame: the codes before it put its focal and "
+            "reference atoms on one line or one place",
+        )
 
 
 def _relax(mol: Chem.Mol, name: str) -> None:

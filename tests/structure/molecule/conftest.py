@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -31,6 +32,12 @@ def embed(smiles: str, seed: int = 7) -> Chem.Mol:
     assert AllChem.EmbedMolecule(mol, parameters) == 0
     mol.SetProp("_Name", smiles)
     return mol
+
+
+def bond_matrix(mol: Chem.Mol, order: np.ndarray | None = None) -> np.ndarray:
+    """bool [atoms, atoms]: which atoms are bonded, renumbered to `order` where given."""
+    bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
+    return bonded if order is None else bonded[np.ix_(order, order)]
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,24 @@ from biomatrix_jax.structure.molecule.descriptors import (
     UNDEFINED_AZIMUTH,
     UNDEFINED_LENGTH,
     UNDEFINED_POLAR,
-    concatenate_references,
+    check_focal_atoms,
     degenerate,
     describe,
     rebuild,
     reference_atoms,
 )
 from biomatrix_jax.structure.molecule.errors import FocalAtomZero
-from biomatrix_jax.structure.molecule.serialization import bond_matrix, line_up
+from biomatrix_jax.structure.molecule.serialization import line_up
+
+
+def focal_atoms(bonded: np.ndarray) -> list[int]:
+    return [np.flatnonzero(row).max(initial=-1) for row in np.tril(bonded, -1)]
+
+
+def references_of(*molecules: np.ndarray) -> np.ndarray:
+    """The references of molecules given by their bonds."""
+    focal = [atom for bonded in molecules for atom in focal_atoms(bonded)]
+    return reference_atoms(np.array(focal), [len(bonded) for bonded in molecules])
 
 
 def bonds(count: int, *pairs: tuple[int, int]) -> np.ndarray:
@@ -48,19 +58,19 @@ def test_reference_atoms_of_a_small_branch():
     #     0 - 1 - 2, 1 - 3, 3 - 4, 2 - 5, and a ring bond 4 - 5 that makes 4 the focal atom of 5
     bonded = bonds(6, (0, 1), (1, 2), (1, 3), (3, 4), (2, 5), (4, 5))
     expected = [[-1, -1, -1], [0, -1, -1], [0, 1, -1], [1, 0, 2], [3, 1, 0], [4, 3, 1]]
-    assert reference_atoms(bonded, "x").tolist() == expected
+    assert references_of(bonded).tolist() == expected
 
 
 def test_reference_atoms_of_atom_2_when_it_is_focal():
     bonded = bonds(5, (0, 1), (0, 2), (2, 3), (3, 4))
-    assert reference_atoms(bonded, "x").tolist()[3:] == [[2, 1, 0], [3, 2, 1]]
+    assert references_of(bonded).tolist()[3:] == [[2, 1, 0], [3, 2, 1]]
 
 
 @given(random_molecules())
 @settings(max_examples=60, deadline=None)
 def test_reference_atoms_follow_the_recursive_definition(molecule):
     bonded, _ = molecule
-    assert reference_atoms(bonded, "x").tolist()[3:] == [
+    assert references_of(bonded).tolist()[3:] == [
         list(row) for row in references_by_recursion(bonded)[3:]
     ]
 
@@ -69,13 +79,14 @@ def test_reference_atoms_follow_the_recursive_definition(molecule):
 def test_reference_atoms_of_tiny_molecules(count):
     bonded = bonds(count, *[(i, i + 1) for i in range(count - 1)])
     whole = [[-1, -1, -1], [0, -1, -1], [0, 1, -1]]
-    assert reference_atoms(bonded, "x").tolist() == whole[:count]
+    assert references_of(bonded).tolist() == whole[:count]
 
 
 def test_focal_atom_zero_names_molecule_and_atom():
     bonded = bonds(5, (0, 1), (1, 2), (0, 3), (3, 4))
-    with pytest.raises(FocalAtomZero, match=r"^neopentane: atom 3 in canonical order"):
-        reference_atoms(bonded, "neopentane")
+    with pytest.raises(FocalAtomZero, match=r"^neopentane: atom 3 in string order"):
+        check_focal_atoms(focal_atoms(bonded), "neopentane")
+    check_focal_atoms([-1, 0, 0, 2, 1], "propane")
 
 
 def test_describe_known_geometry():
@@ -85,7 +96,7 @@ def test_describe_known_geometry():
     atom = r * np.array([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
     below = atom * [1, -1, 1]
     positions = np.array([[1.0, 0, 0], [0, 0, 0], [-0.3, 0.9, 0], atom, below])
-    references = reference_atoms(bonds(5, (0, 1), (1, 2), (1, 3), (1, 4)), "x")
+    references = references_of(bonds(5, (0, 1), (1, 2), (1, 3), (1, 4)))
     expected = [
         [UNDEFINED_LENGTH, UNDEFINED_POLAR, UNDEFINED_AZIMUTH, 0],
         [1.0, UNDEFINED_POLAR, UNDEFINED_AZIMUTH, 0],
@@ -105,7 +116,7 @@ def rotation(seed: int) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 def test_descriptors_ignore_rigid_motion_and_see_mirror_images(molecule, seed):
     bonded, positions = molecule
-    references = reference_atoms(bonded, "x")
+    references = references_of(bonded)
     descriptors = describe(positions, references)
     moved = describe(positions @ rotation(seed).T + [3, -2, 5], references)
     np.testing.assert_allclose(moved, descriptors, atol=1e-6)
@@ -120,7 +131,7 @@ def test_descriptors_ignore_rigid_motion_and_see_mirror_images(molecule, seed):
 @settings(max_examples=60, deadline=None)
 def test_rebuild_inverts_describe(molecule, seed):
     bonded, positions = molecule
-    references = reference_atoms(bonded, "x")
+    references = references_of(bonded)
     positions = positions @ rotation(seed).T
     assume(not degenerate(positions, references).any())
     again = rebuild(describe(positions, references), references)
@@ -138,23 +149,37 @@ def test_rebuild_inverts_describe(molecule, seed):
 
 
 def test_rebuild_azimuth_is_zero_where_the_sign_is_zero():
-    references = reference_atoms(bonds(4, (0, 1), (1, 2), (1, 3)), "x")
+    references = references_of(bonds(4, (0, 1), (1, 2), (1, 3)))
     rows = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1.5, 0, 0.8, 0], [1.0, np.pi / 2, 2.0, 0]])
     # phi = 0 points from the focal atom (1, 0, 0) to its first reference, the origin.
     np.testing.assert_allclose(rebuild(rows, references)[3], [0, 0, 0], atol=1e-12)
 
 
+def test_references_of_several_molecules_are_rows_of_them_all():
+    chain = bonds(4, (0, 1), (1, 2), (2, 3))
+    one = bonds(1)
+    expected = [[-1, -1, -1], [0, -1, -1], [0, 1, -1], [2, 1, 0]]
+    assert references_of(one, chain, one, chain[:2, :2], chain).tolist() == [
+        [-1, -1, -1],
+        *[[row + 1 if row >= 0 else -1 for row in rows] for rows in expected],
+        [-1, -1, -1],
+        *[[-1, -1, -1], [6, -1, -1]],
+        *[[row + 8 if row >= 0 else -1 for row in rows] for rows in expected],
+    ]
+
+
 def test_a_batch_is_its_molecules(mols):
-    parts, positions = [], []
-    for mol in mols:
-        line = line_up(mol)
-        parts.append(reference_atoms(bond_matrix(mol, line.order), "x"))
-        positions.append(mol.GetConformer().GetPositions()[line.order])
-    references = concatenate_references(parts)
+    lines = [line_up(mol) for mol in mols]
+    positions = [
+        mol.GetConformer().GetPositions()[line.order] for mol, line in zip(mols, lines, strict=True)
+    ]
+    focal = np.concatenate([line.focal for line in lines])
+    references = reference_atoms(focal, [len(x) for x in positions])
     together = describe(np.concatenate(positions), references)
     rebuilt = rebuild(together, references)
     start = 0
-    for part, x in zip(parts, positions, strict=True):
+    for line, x in zip(lines, positions, strict=True):
+        part = reference_atoms(np.array(line.focal), [len(x)])
         alone = describe(x, part)
         np.testing.assert_array_equal(together[start : start + len(x)], alone)
         np.testing.assert_array_equal(rebuilt[start : start + len(x)], rebuild(alone, part))
@@ -162,7 +187,7 @@ def test_a_batch_is_its_molecules(mols):
 
 
 def test_degenerate_marks_lines_coincidences_and_nan():
-    references = reference_atoms(bonds(5, (0, 1), (1, 2), (1, 3), (3, 4)), "x")
+    references = references_of(bonds(5, (0, 1), (1, 2), (1, 3), (3, 4)))
     good = np.array([[1.0, 0, 0], [0, 0, 0], [-0.3, 0.9, 0], [0, 0, 1.0], [1, 1, 1]])
     assert not degenerate(good, references).any()
 
@@ -182,7 +207,7 @@ def test_degenerate_marks_lines_coincidences_and_nan():
 
 
 def test_rebuild_gives_nan_where_the_codes_leave_no_frame():
-    references = reference_atoms(bonds(4, (0, 1), (1, 2), (1, 3)), "x")
+    references = references_of(bonds(4, (0, 1), (1, 2), (1, 3)))
     rows = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1.5, 0, 0.0, 0], [1.0, 1.5, 2.0, 1]])
     positions = rebuild(rows, references)
     assert np.isnan(positions[3]).all()
@@ -193,7 +218,7 @@ def test_descriptors_equal_the_published_ones(golden):
     worst = 0.0
     for row in golden:
         line = line_up(row["mol"])
-        references = reference_atoms(bond_matrix(row["mol"], line.order), "x")
+        references = reference_atoms(np.array(line.focal), [len(line.focal)])
         positions = row["mol"].GetConformer().GetPositions()[line.order]
         worst = max(worst, np.abs(describe(positions, references) - row["descriptors"]).max())
     assert worst < 1e-6
@@ -202,7 +227,7 @@ def test_descriptors_equal_the_published_ones(golden):
 def test_published_descriptors_rebuild_the_molecules(golden):
     for row in golden:
         line = line_up(row["mol"])
-        references = reference_atoms(bond_matrix(row["mol"], line.order), "x")
+        references = reference_atoms(np.array(line.focal), [len(line.focal)])
         positions = row["mol"].GetConformer().GetPositions()[line.order]
         again = rebuild(np.array(row["descriptors"]), references)
         distances = [np.linalg.norm(x[:, None] - x[None, :], axis=-1) for x in (again, positions)]

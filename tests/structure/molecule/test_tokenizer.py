@@ -72,6 +72,25 @@ def test_encode_batch_equals_one_at_a_time_and_keeps_errors_in_place(tokenizer, 
     assert isinstance(tokenizer.encode_batch([salt])[0], MoleculeError)
 
 
+def test_decode_batch_equals_one_at_a_time_and_keeps_errors_in_place(mols):
+    described = describe_molecules(mols)
+    rows = np.concatenate([item.descriptors for item in described])
+    ends = np.cumsum([len(item.descriptors) for item in described])
+    strings = [
+        join(item.line, np.arange(end - len(item.descriptors), end))
+        for item, end in zip(described, ends, strict=True)
+    ]
+    tokenizer = knowing(rows)
+    results = tokenizer.decode_batch([*strings[:3], "[C 1][C]", *strings[3:], "[C 999999]"])
+    assert isinstance(results.pop(3), TokenOutside)
+    assert isinstance(results.pop(), TokenOutside)
+    for string, mol in zip(strings, results, strict=True):
+        alone = tokenizer.decode(string).GetConformer().GetPositions()
+        np.testing.assert_array_equal(mol.GetConformer().GetPositions(), alone)
+    assert tokenizer.decode_batch([]) == []
+    assert isinstance(tokenizer.decode_batch(["?"])[0], TokenOutside)
+
+
 def test_encode_raises_what_encode_batch_returns(tokenizer):
     with pytest.raises(ImplicitHydrogens, match=r"^CCO: "):
         tokenizer.encode(Chem.MolFromSmiles("CCO"))
