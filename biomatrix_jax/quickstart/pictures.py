@@ -52,7 +52,8 @@ def draw_conformer(mol: Chem.Mol) -> Markup:
 
     Depth is shown by size and strength. The picture is scaled to fill its frame.
     """
-    xyz = _turn(mol.GetConformer().GetPositions())
+    # A page's y points down: turned half around x, which is a rotation, rather than flipped.
+    xyz = turned(mol.GetConformer().GetPositions()) * (1, -1, -1)
     table = Chem.GetPeriodicTable()
     radii = np.array([table.GetRcovalent(atom.GetAtomicNum()) * BALL for atom in mol.GetAtoms()])
     low, high = (xyz[:, :2] - radii[:, None]).min(0), (xyz[:, :2] + radii[:, None]).max(0)
@@ -77,6 +78,15 @@ def draw_conformer(mol: Chem.Mol) -> Markup:
     return _svg("".join(svg for _, svg in shapes), "conformer, as balls and sticks")
 
 
+def turned(xyz: np.ndarray) -> np.ndarray:
+    """Turns [A, 3] so that its widest direction is x and its thinnest z; no mirror image."""
+    centred = xyz - xyz.mean(axis=0)
+    axes = np.linalg.eigh(centred.T @ centred).eigenvectors.T[::-1]  # the widest first
+    if np.linalg.det(axes) < 0:
+        axes = -axes
+    return centred @ axes.T
+
+
 def _stick(start, end, width: float, color: str, strength: float) -> str:
     return (
         f'<path style="stroke:{color}" stroke-width="{width:.1f}" opacity="{strength:.2f}" '
@@ -92,16 +102,6 @@ def _sphere(x: float, y: float, radius: float, color: str, strength: float) -> s
         f'<circle cx="{x - shine:.1f}" cy="{y - shine:.1f}" r="{shine:.1f}" '
         f'style="fill:#fff" opacity="{0.35 * strength:.2f}"/>'
     )
-
-
-def _turn(xyz: np.ndarray) -> np.ndarray:
-    """Turns [A, 3] so that its widest direction is x and its thinnest z; no mirror image."""
-    centred = xyz - xyz.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=True)
-    if np.linalg.det(axes) < 0:
-        axes[2] = -axes[2]
-    # A page's y points down: turned half around x, which is a rotation, rather than flipped.
-    return centred @ axes.T * (1, -1, -1)
 
 
 def _marker(number: int) -> tuple[float, float, float]:

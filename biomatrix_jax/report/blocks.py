@@ -73,6 +73,27 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class View:
+    """A structure: a picture that a reader can turn where scripts run and WebGL is at hand."""
+
+    name: str  # of its element, its own on the page; letters and digits
+    png: bytes
+    script: Markup  # of `view3d.script`, under that name
+    caption: str
+    mark: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Structures beside each other."""
+
+    kind: ClassVar[str] = "views"
+    views: Sequence[View]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Sample:
     """Generated text: what was given, set back, and what the model went on with."""
 
@@ -134,7 +155,7 @@ class Note:
     text: str
 
 
-Block = Plot | PlotRow | Table | Gallery | Samples | Bars | Facts | Code | Note
+Block = Plot | PlotRow | Table | Gallery | Views | Samples | Bars | Facts | Code | Note
 
 
 @dataclass(frozen=True)

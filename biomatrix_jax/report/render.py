@@ -1,4 +1,4 @@
-"""A page as HTML: one file, nothing loaded from anywhere, no scripts."""
+"""A page as HTML: one file, nothing loaded from anywhere, no scripts but those of its 3D views."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from biomatrix_jax.files import atomic_file
-from biomatrix_jax.report.blocks import Page
+from biomatrix_jax.report import view3d
+from biomatrix_jax.report.blocks import Page, View, Views
+from biomatrix_jax.report.png import data_uri
 
 FOLDER = Path(__file__).parent
 STYLES = ("colors.css", "page.css", "chart.css")
@@ -21,8 +23,26 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["data_uri"] = data_uri
     style = Markup("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES))
-    return environment.get_template("page.html.jinja").render(page=page, style=style)
+    scripts = _scripts(_views(page))
+    permissions = f"; img-src data:; script-src {view3d.permission(scripts)}" if scripts else ""
+    return environment.get_template("page.html.jinja").render(
+        page=page,
+        style=style,
+        element=view3d.ELEMENT,
+        scripts=scripts,
+        permissions=Markup(permissions),
+    )
+
+
+def _views(page: Page) -> list[View]:
+    blocks = (block for section in page.sections for block in section.blocks)
+    return [view for block in blocks if isinstance(block, Views) for view in block.views]
+
+
+def _scripts(views: list[View]) -> list[Markup]:
+    return [view3d.library(), *(view.script for view in views)] if views else []
 
 
 def write(page: Page, path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from biomatrix_jax.quickstart.pictures import HEIGHT, WIDTH, _turn, draw_conformer, draw_flat
+from biomatrix_jax.quickstart.pictures import HEIGHT, WIDTH, draw_conformer, draw_flat, turned
 from tests.report.pages import read_page
 
 
@@ -49,12 +49,12 @@ def test_a_conformer_has_a_ball_an_atom_and_two_half_sticks_a_bond():
 
 def test_a_conformer_is_turned_not_mirrored_or_stretched():
     xyz = conformer("C[C@H](O)F").GetConformer().GetPositions()
-    turned = _turn(xyz)
-    distances = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (xyz, turned)]
+    after = turned(xyz)
+    distances = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (xyz, after)]
     assert np.allclose(*distances)
-    volumes = [np.linalg.det(p[1:4] - p[0]) for p in (xyz, turned)]
+    volumes = [np.linalg.det(p[1:4] - p[0]) for p in (xyz, after)]
     assert volumes[0] == pytest.approx(volumes[1])
-    extents = turned.std(axis=0)
+    extents = after.std(axis=0)
     assert extents[0] >= extents[1] >= extents[2]
 
 

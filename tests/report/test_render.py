@@ -1,3 +1,5 @@
+import re
+
 from markupsafe import Markup
 
 from biomatrix_jax.report.blocks import (
@@ -16,6 +18,8 @@ from biomatrix_jax.report.blocks import (
     Section,
     Table,
     Tile,
+    View,
+    Views,
 )
 from biomatrix_jax.report.render import render, write
 from tests.report.pages import read_page
@@ -32,6 +36,7 @@ def every_block(text):
         PlotRow([plot]),
         Table([text, "n"], [(text, "1")], numeric=["n"], caption=text),
         Gallery([Tile(PICTURE, text, text, text)], text),
+        Views([View("v1", b"png", Markup("a < b"), text, text, text)], text),
         Samples([Sample(text, text, text, text)]),
         Bars([Bar(text, 1.0, text, text), Bar("b", 4.0, "4")], text),
         Facts([(text, text)]),
@@ -44,12 +49,12 @@ def every_block(text):
 
 def test_every_block_is_shown_and_the_page_loads_nothing():
     shown = read_page(render(every_block("WORD")))
-    assert shown.count("WORD") == 36  # counted by hand, the title twice
+    assert shown.count("WORD") == 40  # counted by hand, the title twice
 
 
 def test_every_text_is_escaped():
     html = render(every_block(EVIL))
-    read_page(html)  # fails on a script
+    read_page(html)  # fails on a script that is not the page's own
     plain = render(every_block("WORD")).count("WORD")
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;") == plain
 
@@ -65,6 +70,26 @@ def test_a_page_forbids_loading_and_follows_light_and_dark():
     assert "default-src 'none'" in html
     assert "prefers-color-scheme: dark" in html
     assert 'name="viewport"' in html
+
+
+def test_a_page_without_views_has_no_scripts():
+    html = render(Page("t", "s", [], [Section("x", [Note("y")])]))
+    assert "<script" not in html
+    assert "script-src" not in html
+
+
+def test_views_bring_their_library_once_and_nothing_else_may_run():
+    views = [View(name, b"png", Markup(f"go({name!r})"), "c") for name in ("v1", "v2")]
+    html = render(Page("t", "s", [], [Section("x", [Views(views[:1]), Views(views[1:])])]))
+    library, first, second = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert "3Dmol" in library
+    assert (first, second) == ("go('v1')", "go('v2')")
+    assert html.index('id="3dmolviewer_v2"') < html.index("<script>")
+    policy = re.search(r'Security-Policy" content="([^"]*)"', html)[1]
+    assert re.sub(r"'sha256-[^']*'", "S", policy) == (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src S S S"
+    )
+    read_page(html)  # fails on a script whose digest is none of these
 
 
 def test_write_replaces_the_page_before(tmp_path):
