@@ -61,11 +61,15 @@ class Entry:
         return map_array(self.file, self.dtype, self.shape, self.offset, self.strides)
 
 
-def read_header(path: str | os.PathLike) -> dict[str, Entry]:
+def read_header(path: str | os.PathLike, part: str | None = None) -> dict[str, Entry]:
     """The tensors of a saved state dict by name, or of one under the key `state_dict`.
 
     No tensor is held in memory, but the file is read once: the archive has a checksum of each
     storage (unless torch was told to leave them out), and a wrong one is found here.
+
+    Args:
+      part: the key under which a checkpoint of training has the state dict; what lies beside it
+        (an optimizer's state, of whatever types) is not looked at. None: nothing else is there.
 
     Raises:
       BadInput: not such a file, damaged, or it holds more than plain tensors; names file and key.
@@ -91,8 +95,9 @@ def read_header(path: str | os.PathLike) -> dict[str, Entry]:
             f"{path}: not a file of plain tensors: {_shown(str(error))}: {REMEDY}"
         ) from None
     reader = _Reader(path, members, folder)
-    entries = {_key(path, key): reader.entry(key, x) for key, x in _state(path, tree).items()}
-    if unknown := names - KNOWN:
+    state = _state(path, tree) if part is None else _part(path, tree, part)
+    entries = {_key(path, key): reader.entry(key, x) for key, x in state.items()}
+    if part is None and (unknown := names - KNOWN):
         raise BadInput(f"{path}: it {_asks_for(min(unknown))}: {PLAIN}")
     return entries
 
@@ -144,6 +149,13 @@ def _state(path: Path, tree: Any) -> dict[Any, Any]:
     if type(tree) is not dict:
         raise BadInput(f"{path}: holds something else than a dictionary of tensors")
     return tree
+
+
+def _part(path: Path, tree: Any, part: str) -> dict[Any, Any]:
+    state = tree.get(part) if type(tree) is dict else None
+    if type(state) is not dict:
+        raise BadInput(f"{path}: no dictionary {part} in it: not such a checkpoint")
+    return state
 
 
 def _key(path: Path, key: Any) -> str:
