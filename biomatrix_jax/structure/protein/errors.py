@@ -27,11 +27,7 @@ class ProteinError(BadInput):
 
 
 class UnreadableFile(ProteinError):
-    """No PDB or mmCIF file, one cut short or damaged, or one that contradicts itself."""
-
-
-class TooLarge(ProteinError):
-    """A file beyond what is read into memory."""
+    """No PDB or mmCIF file, or one that is empty, cut short, damaged or too large."""
 
 
 class DamagedChain(ProteinError):

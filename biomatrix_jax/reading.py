@@ -1,0 +1,35 @@
+"""Opening input files, plain or gzipped, with damage reported by the file's name."""
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from biomatrix_jax.errors import BadInput
+
+_GZIP = b"\x1f\x8b"
+
+
+@contextlib.contextmanager
+def open_binary(path: str | Path) -> Iterator[BinaryIO]:
+    """Opens a file for reading, decompressing where its name ends in .gz or its content is gzip's.
+
+    Raises:
+      BadInput: the file is missing or unreadable, or (while it is read) its gzip data are damaged.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            if path.suffix == ".gz" or file.peek(2)[:2] == _GZIP:
+                with gzip.open(file) as content:
+                    yield content
+            else:
+                yield file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BadInput(
+            f"{path}: damaged or truncated gzip data ({error}): fetch it again"
+        ) from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}") from None
