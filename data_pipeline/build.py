@@ -24,6 +24,7 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, Packing, ShardEntry, SourceEntry, VocabularyEntry
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent, sha256
+from biomatrix_jax.structure.packaged import tokenizer_path
 from biomatrix_jax.tokens import MODALITIES, Segment, Vocabulary, families
 from data_pipeline import pack, sources
 from data_pipeline import recipe as recipes
@@ -76,7 +77,9 @@ def build(
     check_absent(out, overwrite)
     options = [_reader_options(source) for source in recipe.sources]
     vocabulary = Vocabulary.from_pretrained(recipe.tokenizer)
-    molecule_tokenizer = _molecule_tokenizer(recipe.molecule_tokenizer)
+    structure_tokenizers = _structure_tokenizers(recipe)
+    molecule_tokenizer = _molecule_tokenizer(structure_tokenizers.get("molecule"))
+    protein_tokenizer = _protein_tokenizer(structure_tokenizers.get("protein"))
     entries: list[SourceEntry] = []
     shards: list[ShardEntry] = []
     with atomic_directory(out, overwrite) as directory:
@@ -89,6 +92,7 @@ def build(
                 recipe.seed,
                 counts.composed,
                 molecule_tokenizer=molecule_tokenizer,
+                protein_tokenizer=protein_tokenizer,
                 spells=partial(_spells, vocabulary),
             )
             documents = _documents(instances, vocabulary, recipe.row_length, counts)
@@ -109,6 +113,9 @@ def build(
             packing=Packing(pack.ALGORITHM, _window_tokens(recipe)),
             sources=tuple(entries),
             shards=tuple(shards),
+            structure_tokenizers={
+                kind: _checksums(path) for kind, path in structure_tokenizers.items()
+            },
             versions={name: importlib.metadata.version(name) for name in _PACKAGES},
         )
         manifests.write(manifest, directory)
@@ -212,19 +219,40 @@ def _reader_options(source: SourceRecipe) -> Any:
     return from_dict(reader.Options, source.options, f"source {source.name}, options")
 
 
-def _molecule_tokenizer(path: str):
-    if not path:
+def _structure_tokenizers(recipe: Recipe) -> dict[str, Path]:
+    """Where those lie that the recipe names, by what they are of."""
+    named = {"molecule": recipe.molecule_tokenizer, "protein": recipe.protein_tokenizer}
+    return {kind: tokenizer_path(kind, path) for kind, path in named.items() if path}
+
+
+def _molecule_tokenizer(path: Path | None):
+    if path is None:
         return None
     from biomatrix_jax.structure.molecule import MoleculeTokenizer
 
     return MoleculeTokenizer.from_pretrained(path)
 
 
+def _protein_tokenizer(path: Path | None):
+    if path is None:
+        return None
+    from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
+
+    return ProteinTokenizer.from_pretrained(path)
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    """The SHA-256 of a file, or of each in a directory and those below it, by name."""
+    if path.is_file():
+        return {path.name: sha256(path)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): sha256(file) for file in files}
+
+
 def _save_vocabulary(vocabulary: Vocabulary, directory: Path) -> VocabularyEntry:
     directory.mkdir()
     vocabulary.save(directory)
-    files = {path.name: sha256(path) for path in sorted(directory.iterdir())}
-    return VocabularyEntry(vocabulary.size, files)
+    return VocabularyEntry(vocabulary.size, _checksums(directory))
 
 
 def _window_tokens(recipe: Recipe) -> int:

@@ -36,7 +36,10 @@ class Recipe:
 
     sources: tuple[SourceRecipe, ...]
     tokenizer: str  # directory with the tokenizer.json of the unified vocabulary
-    molecule_tokenizer: str = ""  # directory of a MoleculeTokenizer; empty: no molecules in 3D
+    # Directories of a MoleculeTokenizer and a ProteinTokenizer, or `default` for the shipped ones;
+    # empty: no molecules or no proteins in 3D.
+    molecule_tokenizer: str = ""
+    protein_tokenizer: str = ""
     row_length: int = 8192  # tokens
     seed: int = 0  # of everything that composition draws
 

@@ -11,7 +11,7 @@ can be mistaken for complete.
 import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from biomatrix_jax.config import from_dict
@@ -86,6 +86,8 @@ class Manifest:
     sources: tuple[SourceEntry, ...]  # a row's source ids index it
     shards: tuple[ShardEntry, ...]
     versions: dict[str, str]  # package -> version that built the rows
+    # "molecule" and "protein" -> the tokenizer that made the structure codes: its files' sha256
+    structure_tokenizers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self):
         rows = {source.name: source.rows for source in self.sources}

@@ -34,6 +34,7 @@ def test_a_recipe_is_read_with_its_defaults(small):
         ),
         tokenizer="some/tokenizer",
         molecule_tokenizer="",
+        protein_tokenizer="",
         row_length=64,
         seed=0,
     )
