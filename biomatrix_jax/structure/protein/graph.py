@@ -108,7 +108,8 @@ def _angles(backbone: jax.Array, present: jax.Array) -> jax.Array:
     dihedrals = _dihedral(
         *(jnp.stack(points, axis=1) for points in zip(alpha, phi, psi, omega, strict=True))
     )
-    angles_l52 = jnp.insert(dihedrals, 1, _bend(_at(ca, -2), ca, _at(ca, 2)), axis=1)
+    kappa = _bend(_at(ca, -2), ca, _at(ca, 2))
+    angles_l52 = jnp.concatenate([dihedrals[:, :1], kappa[:, None], dihedrals[:, 1:]], axis=1)
     defined = _inside(present, (-1, 2), (-2, 2), (-1, 0), (0, 1), (0, 1))
     angles_l52 = jnp.where(defined[..., None], angles_l52, jnp.array([1.0, 0.0]))
     return angles_l52.reshape(len(ca), 10)
