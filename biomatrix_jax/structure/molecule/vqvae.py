@@ -114,20 +114,28 @@ def _encode_rows(weights: Weights, x_nf: jax.Array) -> jax.Array:
 
 
 def code_table(weights: Weights) -> np.ndarray:
-    """What every code decodes to: float32 [codes, 4], r (angstrom), theta, |phi| (radian), sign.
+    """What every code decodes to: float64 [codes, 4], r (angstrom), theta, |phi| (radian), sign.
 
-    The decoder sees an atom's code and nothing else, so this table is the whole decoder.
+    The decoder sees an atom's code and nothing else, so this table is the whole decoder. Rebuilding
+    multiplies its rounding up to a hundredfold, so float64 keeps coordinates closer to everybody
+    else's float32 than another float32 would.
     """
-    length, angle, torsion, sign = (np.asarray(out) for out in _decode_codebook(weights))
-    pi = np.float32(np.pi)
-    columns = np.exp(length) - np.float32(1), angle * pi, torsion * pi
-    signs = np.argmax(sign, axis=1).astype(np.float32) - 1
-    return np.concatenate([*columns, signs[:, None]], axis=1)
+    weights = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), weights)
+    length, angle, torsion, sign = (
+        _perceptron_float64(weights["heads"][name], weights["codebook"]) for name in HEADS
+    )
+    signs = np.argmax(sign, axis=1, keepdims=True) - 1.0
+    return np.concatenate([np.exp(length) - 1, angle * np.pi, torsion * np.pi, signs], axis=1)
 
 
-@jax.jit
-def _decode_codebook(weights: Weights) -> list[jax.Array]:
-    return [perceptron(weights["heads"][name], weights["codebook"])[0] for name in HEADS]
+def _perceptron_float64(weights: Weights, x_nf: np.ndarray) -> np.ndarray:
+    """`perceptron` in NumPy: JAX has no float64 unless all of a program has it."""
+    for i in (0, 1):
+        linear, norm = weights[f"linear_{i}"], weights[f"norm_{i}"]
+        scale = norm["scale"] / np.sqrt(norm["variance"] + NORM_EPS)
+        x_nf = x_nf @ linear["weight"].T + linear["bias"]
+        x_nf = np.maximum((x_nf - norm["mean"]) * scale + norm["bias"], 0)
+    return x_nf @ weights["linear_2"]["weight"].T + weights["linear_2"]["bias"]
 
 
 def _linear(layer: Weights, x_nf: jax.Array) -> jax.Array:

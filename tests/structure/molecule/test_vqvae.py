@@ -122,6 +122,7 @@ def test_code_table_is_what_the_heads_say(weights):
         for name, head in weights["heads"].items()
     }
     assert table.shape == (20, 4)
+    assert table.dtype == np.float64
     np.testing.assert_allclose(table[:, 0], np.exp(out["length"][:, 0]) - 1, rtol=1e-3)
     np.testing.assert_allclose(table[:, 1], out["angle"][:, 0] * np.pi, rtol=1e-3)
     np.testing.assert_allclose(table[:, 2], out["torsion"][:, 0] * np.pi, rtol=1e-3)
