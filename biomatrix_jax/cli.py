@@ -342,6 +342,78 @@ def vocab_extend(base, dst, counts, selfies, coverage, **options):
     _tell(chosen.notes + extend(base, dst, **tokens, **options))
 
 
+@biomatrix.group()
+def protein():
+    """Backbones of proteins to structure tokens and back (GCP-VQVAE)."""
+
+
+_protein_weights = click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    help="A tokenizer's directory: config.json and model.safetensors; default: the one shipped.",
+)
+
+
+@protein.command("encode")
+@click.argument("sources", nargs=-1, required=True, metavar="IN...")
+@click.argument("out", type=_path, metavar="OUT.jsonl")
+@_protein_weights
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 999),
+    help="Processes that read files.",
+)
+@click.option("--json", "as_json", is_flag=True, help="What came of it, as JSON.")
+def protein_encode(sources, out, weights, workers, as_json):
+    """Structure files IN (PDB or mmCIF, also gzipped; folders; patterns) -> a JSON line a chain.
+
+    {"name", "chain", "sequence", "codes", "numbers", "b_factors"}: -1 where a residue was not
+    observed. A file or chain that fails is a line {"name", "error"}, and the others go on; exit
+    status 2 if none can be encoded.
+    """
+    from biomatrix_jax.structure.protein.commands import encode
+
+    _report(encode(sources, out, weights, workers), out, as_json)
+
+
+@protein.command("decode")
+@click.argument("lines", type=_path, metavar="IN.jsonl")
+@click.argument("out", type=_path, metavar="OUTDIR")
+@_protein_weights
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["pdb", "cif", "pdb.gz", "cif.gz"]),
+    default="pdb",
+    show_default=True,
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUTDIR.")
+@click.option("--json", "as_json", is_flag=True, help="What came of it, as JSON.")
+def protein_decode(lines, out, weights, suffix, overwrite, as_json):
+    """Lines of codes IN.jsonl -> a file of N, CA, C for each chain, OUTDIR/NAME_CHAIN.pdb.
+
+    Of a line "name" and "codes" are enough. Lines that fail are in OUTDIR/failed.jsonl, and the
+    others go on; exit status 2 if none can be decoded.
+    """
+    from biomatrix_jax.structure.protein.commands import decode
+
+    _report(decode(lines, out, weights, suffix, overwrite), out, as_json)
+
+
+def _report(summary, out, as_json):
+    if as_json:
+        click.echo(json.dumps({**vars(summary), "out": str(out)}))
+    if summary.failed and not summary.chains:
+        raise BadInput(
+            f"all of {summary.failed} failed, see {out}; the first: {summary.first_error}"
+        )
+    if not as_json:
+        click.echo(f"{summary.chains:,} chains in {out}, {summary.failed:,} failed", err=True)
+
+
 @biomatrix.command()
 @click.argument("checkpoint")
 @click.option("--prompt", help="Text, control tokens spelled out where wanted.")

@@ -1,45 +1,5 @@
-"""Progress for people: a counter on a terminal, elsewhere a plain line now and then."""
+"""Progress for people."""
 
-import time
-from typing import TextIO
+from biomatrix_jax.display import Display
 
-
-class Display:
-    """Shows how far each source is. A context manager."""
-
-    EVERY = 10  # seconds between plain lines
-
-    def __init__(self, stream: TextIO):
-        self._stream = stream
-        self._bar = None
-        self._source = ""
-        self._shown = time.monotonic()
-
-    def __enter__(self) -> "Display":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._close()
-
-    def show(self, source: str, records: int) -> None:
-        if not self._stream.isatty():
-            if time.monotonic() - self._shown >= self.EVERY:
-                self.line(f"{source}: {records:,} records")
-            return
-        if source != self._source:
-            from tqdm import tqdm
-
-            self._close()
-            self._source = source
-            self._bar = tqdm(desc=source, unit=" records", file=self._stream)
-        self._bar.update(records - self._bar.n)
-
-    def line(self, text: str) -> None:
-        self._close()
-        self._shown = time.monotonic()
-        print(text, file=self._stream, flush=True)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+__all__ = ["Display"]

@@ -151,12 +151,15 @@ class _Atoms:
             return
         if not _INTEGER.fullmatch(number):
             raise Unreadable(f"residue number {number!r} (line {line})")
+        insertion = _known(row, self._insertion, " ")
+        if insertion != " " and not insertion.isalpha():
+            raise Unreadable(f"insertion code {insertion!r} (line {line})")
         x, y, z = (_coordinate(row[place], line) for place in self._coordinates)
         atom = Atom(
             chain=chain,
             residue=row[self._residue],
             number=int(number),
-            insertion=_known(row, self._insertion, " "),
+            insertion=insertion,
             name=row[self._name],
             spelling=row[self._name],
             altloc=_known(row, self._altloc, " "),

@@ -66,7 +66,7 @@ def cif_row(
     occupancy=1.0, b_factor=9.0, model=1, asym="A",
 ) -> str:  # fmt: skip
     return (
-        f"{group} 1 {atom[0]} {atom} {altloc} {residue} {asym} {number} {code} {x:.3f} {y:.3f} "
+        f"{group} 1 {atom.strip(chr(34))[0]} {atom} {altloc} {residue} {asym} {number} {code} {x:.3f} {y:.3f} "
         f"0.000 {occupancy:.2f} {b_factor:.2f} {number} {chain} {model}\n"
     )
 
