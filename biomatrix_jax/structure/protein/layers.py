@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from biomatrix_jax.model.products import product
@@ -23,14 +24,21 @@ def declare(
 ) -> nnx.Param:
     """A parameter, uniform in [-bound, bound].
 
+    NumPy draws it: JAX would compile for each shape, which takes half a minute for a model. Only
+    while JAX traces (`nnx.eval_shape`, `nnx.jit`) it draws itself.
+
     Args:
       stack: the number of layers, which become axis 0; None: the parameter of a single layer.
       axes: the logical axis of each of `shape`, see `ShardingRules`.
     """
     shape, axes = stacked(stack, shape, axes)
-    return nnx.Param(
-        jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound), axes=axes
-    )
+    key = rngs.params()
+    if isinstance(key, jax.core.Tracer):
+        value = jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+    else:
+        random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        value = jnp.asarray(random.uniform(-bound, bound, shape), jnp.float32)
+    return nnx.Param(value, axes=axes)
 
 
 def stacked(stack: int | None, shape: tuple[int, ...], axes: tuple[str, ...]):

@@ -6,6 +6,7 @@ from flax import nnx
 
 from biomatrix_jax.model.products import product
 from biomatrix_jax.structure.protein.config import QuantizerConfig
+from biomatrix_jax.structure.protein.layers import declare
 
 NO_CODE = -1  # where a residue was not observed
 
@@ -25,11 +26,10 @@ class Quantizer(nnx.Module):
 
     def __init__(self, config: QuantizerConfig, rngs: nnx.Rngs):
         codes, dim = config.codes, config.dim
-        values = jax.random.uniform(rngs.params(), (codes, dim), minval=-1, maxval=1) / codes
         axes = ("vocab", "embed")
-        self.codebook = nnx.Param(values, axes=axes)
+        self.codebook = declare(rngs, None, (codes, dim), axes, 1 / codes)
         self.counts = CodeStatistic(jnp.ones(codes), axes=axes[:1])
-        self.sums = CodeStatistic(jnp.copy(values), axes=axes)
+        self.sums = CodeStatistic(jnp.copy(self.codebook[...]), axes=axes)
 
     def nearest(self, latents_blc: jax.Array) -> jax.Array:
         """The code closest to each latent, the lower index on ties: int32 [B, L]."""

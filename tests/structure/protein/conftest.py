@@ -39,12 +39,6 @@ def model(small):
     return small[1]
 
 
-@pytest.fixture(scope="session")
-def graph(worked) -> Graph:
-    """The worked example's graph, without padding."""
-    return graph_of(worked, len(worked["node_s_in"]))
-
-
 def graph_of(worked: dict[str, np.ndarray], length: int) -> Graph:
     """The worked example's graph, padded to `length` residues and 16 edges for each."""
     edges = 16 * length
@@ -73,7 +67,19 @@ def layer(stack: nnx.Module, index: int) -> nnx.Module:
     return nnx.merge(graphdef, jax.tree.map(lambda x: x[index], state))
 
 
-def assert_features(found, worked, name: str, atol: float = 2e-5):
-    """Compares scalars and vectors with the arrays `name`_s and `name`_v."""
-    np.testing.assert_allclose(found.scalars, worked[f"{name}_s"], atol=atol, rtol=0)
-    np.testing.assert_allclose(found.vectors, worked[f"{name}_v"], atol=atol, rtol=0)
+def random_graph(length: int = 7, edges: int = 20, seed: int = 0) -> Graph:
+    """A graph of numbers that no chain has; no edge leads onto the last residue."""
+    random = np.random.default_rng(seed)
+
+    def normal(*shape):
+        return random.normal(size=shape).astype(np.float32)
+
+    return Graph(
+        normal(length, 49),
+        normal(length, 2, 3),
+        normal(edges, 9),
+        normal(edges, 1, 3),
+        normal(edges, 3, 3),
+        random.integers(0, length - 1, edges).astype(np.int32),
+        random.integers(0, length, edges).astype(np.int32),
+    )
