@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.data.reader import RowSource
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
 from biomatrix_jax.tokens import (
     MODALITIES,
+    Protein3D,
     ProteinSequence,
     Selfies,
     Smiles,
@@ -31,6 +34,7 @@ from data_pipeline.build import build, build_from_file
 from data_pipeline.compose import Composition, compose
 from data_pipeline.recipe import Recipe, SourceRecipe
 from data_pipeline.sources.tally import Tally
+from tests.protein_tokenizers import untrained
 
 REPOSITORY = Path(__file__).parents[2]
 NCI = SourceRecipe("nci", "nci", options={"limit": 60, "conformers": False})
@@ -163,6 +167,58 @@ def test_another_seed_composes_otherwise(recipe, tmp_path):
     second = build(dataclasses.replace(recipe, seed=1), tmp_path / "b")
     assert first.shards[0].sha256 != second.shards[0].sha256
     assert first.sources[0].records == second.sources[0].records
+
+
+@pytest.fixture(scope="module")
+def protein_tokenizer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("proteins") / "tokenizer"
+    untrained(codes=16).save(path)
+    return path
+
+
+def test_backbones_lie_in_the_rows_as_the_codes_of_the_tokenizer_on_record(
+    protein_tokenizer, tmp_path
+):
+    extend_tokenizer(
+        base_tokenizer_path(), tmp_path / "tok", selfies=[], molecule_tokens=[], protein_codes=16
+    )
+    options = {"limit": 3}
+    recipe = Recipe(
+        sources=(SourceRecipe("chains", "wwpdb", options=options),),
+        tokenizer=str(tmp_path / "tok"),
+        protein_tokenizer=str(protein_tokenizer),
+        row_length=1024,
+    )
+    manifest = build(recipe, tmp_path / "out")
+    chains = list(sources.read("wwpdb", None, sources.reader("wwpdb").Options(**options), Tally()))
+    encode = ProteinTokenizer.from_pretrained(protein_tokenizer).encode
+    codes = [encode(chain.backbone, chain.sequence) for chain in chains]
+    expected = {Protein3D(code[code >= 0]) for code in codes}
+    vocabulary = Vocabulary.from_pretrained(tmp_path / "out" / manifests.TOKENIZER)
+    parsed = [vocabulary.parse(ids) for ids in documents(tmp_path / "out", "chains")]
+    assert not [problem for one in parsed for problem in one.problems]
+    assert {s for one in parsed for s in one.segments if isinstance(s, Protein3D)} == expected
+    assert len({code for segment in expected for code in segment.codes}) > 4
+    assert manifest.sources[0].tokens["protein_3d"] > sum(len(s.codes) for s in expected)
+    assert manifest.structure_tokenizers == {
+        "protein": {
+            name: hashlib.sha256((protein_tokenizer / name).read_bytes()).hexdigest()
+            for name in ("config.json", "model.safetensors")
+        }
+    }
+    assert manifests.read(tmp_path / "out") == manifest
+
+
+def test_without_structure_tokenizers_none_is_on_record(recipe, tmp_path):
+    assert build(recipe, tmp_path / "out").structure_tokenizers == {}
+
+
+@pytest.mark.parametrize("kind", ["molecule", "protein"])
+def test_a_missing_structure_tokenizer_stops_before_anything_is_read(recipe, tmp_path, kind):
+    broken = dataclasses.replace(recipe, **{f"{kind}_tokenizer": str(tmp_path / "none")})
+    with pytest.raises(BadInput, match="none"):
+        build(broken, tmp_path / "out", progress=pytest.fail)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_loader_draws_what_was_built(recipe, tmp_path):
