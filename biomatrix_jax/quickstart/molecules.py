@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from rdkit import Chem, rdBase
 
 from biomatrix_jax.generate import Generation
+from biomatrix_jax.quickstart.verdicts import Unusable, sole_segment
 from biomatrix_jax.structure.molecule.errors import MoleculeError
 from biomatrix_jax.tokens import Molecule3D, Segment, Selfies, Smiles
 from data_pipeline.sources.conformers import label_stereo, smiles_of
@@ -72,10 +73,6 @@ class Judged:
     tally: Tally
 
 
-class NoMolecule(ValueError):
-    """Why a segment is no molecule, in a few words without its particulars."""
-
-
 def judge(generation: Generation, decode_3d: Callable[[str], Chem.Mol] | None = None) -> Verdict:
     """Reads one generation as a molecule.
 
@@ -84,14 +81,10 @@ def judge(generation: Generation, decode_3d: Callable[[str], Chem.Mol] | None = 
       decode_3d: struct SELFIES -> a molecule with its conformer (`MoleculeTokenizer.decode`), for
         generations that are `Molecule3D`; raises MoleculeError where there is none.
     """
-    if generation.problems:
-        return Verdict(reason=generation.problems[0].kind.replace("_", " "))
-    if len(generation.segments) != 1:
-        return Verdict(reason="not one segment")
     try:
-        mol = read_molecule(generation.segments[0], decode_3d)
+        mol = read_molecule(sole_segment(generation), decode_3d)
         return Verdict(mol, smiles_of(mol))
-    except NoMolecule as error:
+    except Unusable as error:
         return Verdict(reason=str(error))
     except Chem.MolSanitizeException:  # without its hydrogens
         return Verdict(reason=REFUSED)
@@ -101,7 +94,7 @@ def read_molecule(segment: Segment, decode_3d: Callable[[str], Chem.Mol] | None 
     """The sanitised molecule that a segment spells, of at least one atom.
 
     Raises:
-      NoMolecule: it spells none.
+      Unusable: it spells none.
     """
     match segment:
         case Selfies():
@@ -111,9 +104,9 @@ def read_molecule(segment: Segment, decode_3d: Callable[[str], Chem.Mol] | None 
         case Molecule3D() if decode_3d:
             mol = _decode(decode_3d, segment.struct_selfies)
         case _:
-            raise NoMolecule(f"a {segment.modality} segment")
+            raise Unusable(f"a {segment.modality} segment")
     if not mol.GetNumAtoms():
-        raise NoMolecule("no atom")
+        raise Unusable("no atom")
     return mol
 
 
@@ -149,7 +142,7 @@ def _from_selfies(string: str) -> str:
     try:
         return selfies.decoder(string)
     except selfies.DecoderError as error:
-        raise NoMolecule("no SELFIES") from error
+        raise Unusable("no SELFIES") from error
 
 
 def _decode(decode_3d: Callable[[str], Chem.Mol], struct_selfies: str) -> Chem.Mol:
@@ -157,7 +150,7 @@ def _decode(decode_3d: Callable[[str], Chem.Mol], struct_selfies: str) -> Chem.M
         mol = decode_3d(struct_selfies)
     except MoleculeError as error:
         words = re.sub("([A-Z])", r" \1", type(error).__name__).lower().strip()
-        raise NoMolecule(words) from error
+        raise Unusable(words) from error
     label_stereo(mol)
     return mol
 
@@ -166,5 +159,5 @@ def _parse(smiles: str) -> Chem.Mol:
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None:
-        raise NoMolecule(REFUSED)
+        raise Unusable(REFUSED)
     return mol

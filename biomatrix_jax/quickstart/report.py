@@ -1,43 +1,32 @@
 """The quickstart's page: what was learnt, what was generated, what was run."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from biomatrix_jax.config import RunConfig, dump
 from biomatrix_jax.data.manifest import Manifest
 from biomatrix_jax.generate import Generation
+from biomatrix_jax.quickstart.backbone_sections import backbones as backbone_section
+from biomatrix_jax.quickstart.backbones import BackboneVerdict, RoundTrip
 from biomatrix_jax.quickstart.journal import Stage
-from biomatrix_jax.quickstart.molecules import Judged, first_of_each
-from biomatrix_jax.quickstart.pictures import draw_conformer, draw_flat
+from biomatrix_jax.quickstart.molecule_sections import conformers, headlines, molecules
+from biomatrix_jax.quickstart.molecules import Judged
 from biomatrix_jax.report import training
 from biomatrix_jax.report.blocks import (
     Bar,
     Bars,
     Code,
     Facts,
-    Gallery,
-    Headline,
     Page,
     Sample,
     Samples,
     Section,
     Table,
-    Tile,
 )
-from biomatrix_jax.report.numbers import count, duration, percent
-from biomatrix_jax.report.render import write
+from biomatrix_jax.report.numbers import count, duration
 from biomatrix_jax.tokens import ProteinSequence
 
-MOLECULES = 30  # pictures of each kind, at most
-CONFORMERS = 15
 SAMPLES = 4
-
-
-def write_report(path: Path, **content: Any) -> None:
-    """Writes the page; arguments are those of `quickstart_page`."""
-    write(quickstart_page(**content), path)
 
 
 def quickstart_page(
@@ -48,6 +37,8 @@ def quickstart_page(
     generated: Mapping[str, Sequence[Generation]],
     judged: Mapping[str, Judged],
     known: frozenset[str] | set[str],
+    backbones: Sequence[BackboneVerdict],
+    chains: RoundTrip,
     stages: Sequence[Stage],
     machine: str,
     versions: Mapping[str, str],
@@ -61,13 +52,16 @@ def quickstart_page(
       generated: modality -> what was generated of it.
       judged: the same of the modalities that are molecules: "selfies", "molecule_3d", ...
       known: canonical SMILES of the molecules that the data were made from.
+      backbones: what was generated of "protein_3d", judged.
+      chains: the protein chains that the data were made from, and through their codes.
       stages: what was done, in order.
       machine, versions: on what.
     """
     seconds = sum(stage.seconds for stage in stages)
-    sections = [training.losses(metrics), _molecules(judged, known)]
+    sections = [training.losses(metrics), molecules(judged, known)]
     if "molecule_3d" in judged and judged["molecule_3d"].tally.valid:
-        sections.append(_conformers(judged["molecule_3d"], known))
+        sections.append(conformers(judged["molecule_3d"], known))
+    sections.append(backbone_section(backbones, chains))
     sections.append(_samples(generated))
     sections.append(_run(config, manifest, stages, machine, versions))
     return Page(
@@ -75,87 +69,17 @@ def quickstart_page(
         subtitle=f"The main job, small, on real input: molecules, proteins and text became tokens; "
         f"a decoder learnt from them for {len(metrics):,} steps and wrote new ones. "
         f"{duration(seconds)} in all.",
-        headlines=[*training.headlines(metrics), *_molecule_headlines(judged)],
+        headlines=[*training.headlines(metrics), *headlines(judged)],
         sections=sections,
         footer=f"biomatrix-jax {versions['biomatrix-jax']}, {machine}",
     )
-
-
-def _molecule_headlines(judged: Mapping[str, Judged]) -> list[Headline]:
-    if "selfies" not in judged:
-        return []
-    tally = judged["selfies"].tally
-    return [
-        Headline(percent(tally.valid, tally.generated), "valid", f"of {tally.generated:,} SELFIES"),
-        Headline(percent(tally.distinct, tally.valid), "unique", f"of {tally.valid:,} valid"),
-        Headline(percent(tally.novel, tally.distinct), "novel", f"of {tally.distinct:,} distinct"),
-    ]
-
-
-def _molecules(judged: Mapping[str, Judged], known) -> Section:
-    """Tallies of every kind, and formulas of the first distinct molecules written as SELFIES."""
-    columns = ("written as", "generated", "valid", "distinct", "new", "why not valid")
-    rows = []
-    for modality, one in judged.items():
-        t = one.tally
-        reasons = Counter(verdict.reason for verdict in one.verdicts if verdict.smiles is None)
-        rows.append(
-            (
-                training.NAMES[modality],
-                f"{t.generated:,}",
-                f"{t.valid:,} ({percent(t.valid, t.generated)})",
-                f"{t.distinct:,} ({percent(t.distinct, t.valid)})",
-                f"{t.novel:,} ({percent(t.novel, t.distinct)})",
-                ", ".join(f"{reason} ({n:,})" for reason, n in reasons.most_common()),
-            )
-        )
-    table = Table(
-        columns,
-        rows,
-        numeric=columns[1:5],
-        caption="Valid: one closed segment that RDKit accepts as a molecule, of all generated. "
-        "Distinct: different canonical SMILES, of the valid. New: not among the "
-        f"{len(known):,} molecules of the training data, of the distinct.",
-    )
-    lead = "Each began as nothing but the start token of its segment."
-    firsts = first_of_each(judged["selfies"].verdicts)[:MOLECULES] if "selfies" in judged else []
-    if not firsts:
-        return Section("Generated molecules", [table], lead=lead)
-    tiles = [
-        Tile(draw_flat(verdict.mol), verdict.smiles, mark=_mark(verdict.smiles, known))
-        for verdict in firsts
-    ]
-    gallery = Gallery(
-        tiles,
-        caption=f"The first {len(tiles)} distinct molecules written as SELFIES, in the order they "
-        "were generated; none left out.",
-    )
-    return Section("Generated molecules", [table, gallery], lead=lead)
-
-
-def _conformers(judged: Judged, known) -> Section:
-    firsts = first_of_each(judged.verdicts)[:CONFORMERS]
-    tiles = [
-        Tile(draw_conformer(verdict.mol), verdict.smiles, mark=_mark(verdict.smiles, known))
-        for verdict in firsts
-    ]
-    return Section(
-        "Molecules in three dimensions",
-        [Gallery(tiles)],
-        lead="Written as SELFIES symbols with structure codes, and rebuilt from the codes atom by "
-        "atom, without a force field. The first distinct ones, in the order they were generated.",
-    )
-
-
-def _mark(smiles: str, known) -> str:
-    return "" if smiles in known else "new"
 
 
 def _samples(generated: Mapping[str, Sequence[Generation]]) -> Section:
     """The first proteins and texts. A text's prompt is set apart from what the model wrote."""
     samples = [
         _sample(one, modality)
-        for modality in ("protein_sequence", "protein_3d", "text")
+        for modality in ("protein_sequence", "text")
         for one in generated.get(modality, ())[:SAMPLES]
     ]
     return Section("Proteins and text", [Samples(samples)])

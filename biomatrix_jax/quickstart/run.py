@@ -11,6 +11,7 @@ OUT/data/                packed shards and their manifest
 OUT/run/                 the training run
 OUT/hf/                  the trained model in Hugging Face format
 OUT/generated.jsonl      everything generated
+OUT/structures/          generated molecules (SDF) and backbones (PDB), and pictures of the first
 OUT/report.html          the page to look at
 """
 
@@ -20,15 +21,16 @@ from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
-from biomatrix_jax.quickstart import stages
+from biomatrix_jax.quickstart import inputs, model, results
 from biomatrix_jax.quickstart.journal import Journal, machine, versions
+from biomatrix_jax.quickstart.size import FULL, Size
 from biomatrix_jax.sharding.mesh import simulate_cpu_devices
 
 DEVICES = 8  # simulated on the CPU; the configuration lays a mesh over them
 MARK = "quickstart.json"
 
 
-def quickstart(out: Path, *, overwrite: bool = False, size: stages.Size = stages.FULL) -> dict:
+def quickstart(out: Path, *, overwrite: bool = False, size: Size = FULL) -> dict:
     """Runs the main job into the directory `out`.
 
     Args:
@@ -46,26 +48,48 @@ def quickstart(out: Path, *, overwrite: bool = False, size: stages.Size = stages
     simulate_cpu_devices(DEVICES)
     _clear(out)
     _mark(out, {"complete": False})
-    journal = Journal(total=8)
+    journal = Journal(total=10)
 
     with journal.stage("molecules with conformers") as stage:
-        molecules = stages.make_conformers(out / "molecules.sdf.gz", size, stage)
+        molecules = inputs.make_conformers(out / "molecules.sdf.gz", size, stage)
     with journal.stage("molecule structure tokenizer") as stage:
-        tokenizer = stages.train_structure_tokenizer(
+        molecule_tokenizer = inputs.train_structure_tokenizer(
             molecules, out / "molecule_tokenizer", size, stage
         )
+    recipe = inputs.fill_recipe(out, size)
+    with journal.stage("protein structure tokenizer") as stage:
+        protein_tokenizer, chains = inputs.code_proteins(recipe, stage)
     with journal.stage("unified vocabulary") as stage:
-        vocabulary = stages.extend_vocabulary(molecules, tokenizer, out / "tokenizer", stage)
+        codes = protein_tokenizer.config.quantizer.codes
+        vocabulary = inputs.extend_vocabulary(
+            molecules, molecule_tokenizer, codes, out / "tokenizer", stage
+        )
     with journal.stage("packed shards") as stage:
-        manifest = stages.build_data(out, stage)
+        manifest = inputs.build_data(recipe, out, stage)
     with journal.stage("sharded training") as stage:
-        metrics = stages.train_model(out, vocabulary, DEVICES, size, stage)
+        metrics = model.train_model(out, vocabulary, DEVICES, size, stage)
     with journal.stage("Hugging Face export, read back") as stage:
-        stages.export(out / "run", out / "hf", stage)
+        model.export(out / "run", out / "hf", stage)
     with journal.stage("generation") as stage:
-        generated = stages.generate_samples(out / "hf", out / "generated.jsonl", size, stage)
+        generated = model.generate_samples(out / "hf", out / "generated.jsonl", size, stage)
+    with journal.stage("structures from codes") as stage:
+        known = frozenset(record.smiles for record in molecules)
+        judged = results.judge_molecules(generated, known, molecule_tokenizer)
+        backbones = results.judge_backbones(generated["protein_3d"], protein_tokenizer)
+        results.write_structures(out / "structures", judged["molecule_3d"], backbones, stage)
     with journal.stage("report") as stage:
-        summary = stages.write_report(out, molecules, manifest, metrics, generated, journal, stage)
+        summary = results.write_report(
+            out,
+            stage,
+            metrics=metrics,
+            manifest=manifest,
+            generated=generated,
+            judged=judged,
+            known=known,
+            backbones=backbones,
+            chains=chains,
+            stages=journal.stages,
+        )
 
     result = {
         "complete": True,

@@ -25,7 +25,7 @@ def render(page: Page) -> str:
     )
     environment.filters["data_uri"] = data_uri
     style = Markup("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES))
-    scripts = _scripts(_views(page))
+    scripts = _scripts(views(page))
     permissions = f"; img-src data:; script-src {view3d.permission(scripts)}" if scripts else ""
     return environment.get_template("page.html.jinja").render(
         page=page,
@@ -36,13 +36,14 @@ def render(page: Page) -> str:
     )
 
 
-def _views(page: Page) -> list[View]:
+def views(page: Page) -> list[View]:
+    """All of a page, in order."""
     blocks = (block for section in page.sections for block in section.blocks)
     return [view for block in blocks if isinstance(block, Views) for view in block.views]
 
 
-def _scripts(views: list[View]) -> list[Markup]:
-    return [view3d.library(), *(view.script for view in views)] if views else []
+def _scripts(shown: list[View]) -> list[Markup]:
+    return [view3d.library(), *(view.script for view in shown)] if shown else []
 
 
 def write(page: Page, path: Path) -> None:

@@ -1,14 +1,20 @@
+import re
+
+import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from biomatrix_jax.config import DataConfig, MeshConfig, RunConfig, TrainConfig
 from biomatrix_jax.data.manifest import Manifest, Packing, ShardEntry, SourceEntry, VocabularyEntry
+from biomatrix_jax.quickstart.backbones import BackboneVerdict, compare
 from biomatrix_jax.quickstart.journal import Stage
 from biomatrix_jax.quickstart.molecules import judge_all
-from biomatrix_jax.quickstart.report import write_report
+from biomatrix_jax.quickstart.report import quickstart_page
+from biomatrix_jax.report.render import render, views
 from biomatrix_jax.tokens import Molecule3D, ProteinSequence, Selfies, Text
 from tests.quickstart.generations import generation
+from tests.quickstart.helices import helix
 from tests.report.pages import read_page
 
 
@@ -91,6 +97,12 @@ def content():
         "generated": generated,
         "judged": judged,
         "known": known,
+        "backbones": [
+            BackboneVerdict(reason="unclosed <i>segment"),
+            BackboneVerdict(helix(31)),
+            BackboneVerdict(1.5 * helix(8)),
+        ],
+        "chains": compare([helix(20)] * 2, [helix(20) * (1, 1, 1.2)] * 2),
         "stages": [
             Stage("packed shards", "biomatrix data build R --out D", "100 rows", 6.0),
             Stage("sharded training", "biomatrix train smoke --out R", "loss fell", 120.0),
@@ -101,9 +113,8 @@ def content():
 
 
 @pytest.fixture
-def page(content, tmp_path):
-    write_report(tmp_path / "report.html", **content)
-    return (tmp_path / "report.html").read_text()
+def page(content):
+    return render(quickstart_page(**content))
 
 
 def test_the_headlines_are_in_the_page(page):
@@ -123,12 +134,51 @@ def test_each_distinct_molecule_is_pictured_once_and_new_ones_marked(page):
     assert shown.count("CCBr new") == 1
     assert "CO new" not in shown
     assert "The first 2 distinct molecules" in shown
-    assert page.count('aria-label="conformer') == 1
-    assert "NCC=O new" in shown
+    assert "NCC=O new 9 atoms, structures/molecule1.sdf" in shown
+    assert 'id="3dmolviewer_molecule1"' in page
+
+
+def test_the_first_conformers_can_be_turned_and_some_more_are_pictured(content):
+    def decode(struct_selfies):
+        mol = Chem.AddHs(Chem.MolFromSmiles("C" * len(struct_selfies[1:].split(" ")[0])))
+        rdDistGeom.EmbedMolecule(mol, randomSeed=7)
+        return mol
+
+    made = [generation(Molecule3D(f"[{'C' * n} 1]")) for n in range(1, 18)]
+    content["judged"]["molecule_3d"] = judge_all(made, set(), decode)
+    page = quickstart_page(**content)
+    names = [view.name for view in views(page) if "molecule" in view.name]
+    assert names == ["molecule1", "molecule2", "molecule3"]
+    assert render(page).count('aria-label="conformer') == 12
 
 
 def test_invalid_molecules_are_counted_with_their_reasons(page):
     assert "SELFIES 4 3 (75%) 2 (66.7%) 1 (50%) unclosed segment (1)" in read_page(page)
+
+
+def test_backbones_are_shown_and_measured_beside_real_chains(content, page):
+    shown = read_page(page)
+    shapes = views(quickstart_page(**content))[-2:]
+    assert [(view.name, view.caption) for view in shapes] == [
+        ("backbone1", "31 residues"),
+        ("backbone2", "8 residues"),
+    ]
+    assert "31 residues structures/backbone1.pdb" in shown
+    assert "real chains 2 20 3.83 ± 0.00 100% 1.30 0.0" in shown
+    # 30 steps of 3.8 and 7 of 5.7 angstrom.
+    assert "generated 2 20 4.19 ± 0.75 81.1%" in shown
+    assert "3 generated, unclosed <i>segment (1)." in shown
+    rmsd = float(re.search(r"within ([\d.]+) Å RMSD of its CA", shown)[1])
+    # Stretched by a fifth along z: no turn helps, so a fifth of the CA's own spread along z.
+    assert rmsd == pytest.approx(0.2 * (1.5 * np.arange(20)).std(), abs=0.06)
+
+
+def test_a_page_of_no_backbone_says_so(content):
+    content["backbones"] = [BackboneVerdict(reason="unclosed segment")] * 4
+    shown = read_page(render(quickstart_page(**content)))
+    assert "generated 0 - - - - -" in shown
+    assert "4 generated, unclosed segment (4)." in shown
+    assert "backbone1" not in shown
 
 
 def test_samples_show_prompt_continuation_and_problems(page):
@@ -154,22 +204,21 @@ def test_what_was_run_is_there(page):
 
 
 def test_nothing_that_comes_from_data_is_markup(page):
-    for tag in ("<i>carbon", "<pdb>", "<fine>", "<b>protein"):
+    for tag in ("<i>carbon", "<pdb>", "<fine>", "<b>protein", "<i>segment"):
         assert tag not in page
 
 
-def test_a_page_without_molecules_can_be_written(content, tmp_path):
-    content |= {"generated": {}, "judged": {}}
-    write_report(tmp_path / "report.html", **content)
-    shown = read_page((tmp_path / "report.html").read_text())
-    assert "in three dimensions" not in shown
+def test_a_page_without_molecules_can_be_written(content):
+    content |= {"generated": {}, "judged": {}, "backbones": []}
+    html = render(quickstart_page(**content))
+    assert "in three dimensions" not in read_page(html)
+    assert "<script" not in html
 
 
-def test_generations_of_which_none_is_valid_are_told(content, tmp_path):
+def test_generations_of_which_none_is_valid_are_told(content):
     bad = [generation(problem="empty_segment")]
     content["judged"] = {name: judge_all(bad, set()) for name in ("selfies", "molecule_3d")}
-    write_report(tmp_path / "report.html", **content)
-    shown = read_page((tmp_path / "report.html").read_text())
+    shown = read_page(render(quickstart_page(**content)))
     assert "valid 0% of 1 SELFIES" in shown
     assert "unique - of 0 valid" in shown
     assert "SELFIES 1 0 (0%) 0 (-) 0 (-) empty segment (1)" in shown

@@ -1,5 +1,6 @@
 """The main job, whole but tiny: every stage on real input, and what it refuses."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import pytest
 
 import biomatrix_jax as bm
 from biomatrix_jax.convert.verify import verify
+from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.quickstart import run
 from biomatrix_jax.quickstart.run import quickstart
-from biomatrix_jax.quickstart.stages import FULL, Size
+from biomatrix_jax.quickstart.size import FULL, Size
 from biomatrix_jax.train import metrics
+from tests.protein_tokenizers import untrained
 
 TINY = Size(
     molecules=40,
@@ -28,26 +31,32 @@ TINY = Size(
         "molecule_3d": (2, 24),
         "smiles": (2, 24),
         "protein_sequence": (1, 24),
+        "protein_3d": (3, 24),
     },
+    structures=3,
 )
+CODES = 16
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
+    proteins = tmp_path_factory.mktemp("proteins") / "tokenizer"
+    untrained(CODES).save(proteins)
     out = tmp_path_factory.mktemp("quickstart") / "a: out"  # which YAML and shells read differently
-    return out, quickstart(out, size=TINY)
+    size = dataclasses.replace(TINY, protein_tokenizer=str(proteins))
+    return out, quickstart(out, size=size)
 
 
 def test_every_stage_leaves_what_it_says(done):
     out, result = done
     assert json.loads((out / "quickstart.json").read_text()) == result
     assert result["complete"] is True
-    assert len(result["stages"]) == 8
+    assert len(result["stages"]) == 10
     assert all(stage["outcome"] and stage["seconds"] > 0 for stage in result["stages"])
     assert result["loss"]["last"] < result["loss"]["first"]
     assert result["molecules"]["selfies"]["generated"] == 6
     assert len(metrics.read(out / "run" / metrics.FILE)) == 12
-    assert len((out / "generated.jsonl").read_text().splitlines()) == 6 + 2 + 2 + 1 + 3
+    assert len((out / "generated.jsonl").read_text().splitlines()) == 6 + 2 + 2 + 1 + 3 + 3
 
 
 def test_the_exported_model_is_the_trained_one_and_speaks_its_vocabulary(done):
@@ -58,6 +67,21 @@ def test_the_exported_model_is_the_trained_one_and_speaks_its_vocabulary(done):
     logits = bm.load(out / "hf")(ids[None])
     assert logits.shape == (1, len(ids), bm.load(out / "run").config.vocab_size)
     assert vocabulary.size <= logits.shape[-1] < vocabulary.size + 64
+
+
+def test_rows_hold_all_six_kinds_of_segment(done):
+    out, _ = done
+    manifest = manifests.read(out / "data", checksums=True)
+    tokens = {
+        modality: sum(source.tokens[modality] for source in manifest.sources)
+        for modality in bm.tokens.MODALITIES
+    }
+    assert all(tokens.values()), tokens
+    assert manifest.structure_tokenizers.keys() == {"molecule", "protein"}
+    vocabulary = bm.Vocabulary.from_pretrained(out / "tokenizer")
+    assert len(vocabulary.families["protein_codes"]) == CODES
+    # What falls under the learning curves too.
+    assert "protein_3d" in metrics.read(out / "run" / metrics.FILE)[-1]["targets_by_modality"]
 
 
 def test_the_page_tells_of_this_run(done):

@@ -10,6 +10,7 @@ from rdkit.Chem import rdDistGeom
 from biomatrix_jax.quickstart import views
 from biomatrix_jax.quickstart.views import draw_backbone, draw_molecule
 from biomatrix_jax.report.view3d import script
+from tests.quickstart.helices import helix
 
 
 def pixels(png):
@@ -22,13 +23,6 @@ def bromoethanol():
     mol.SetProp("_Name", "</script>")
     assert rdDistGeom.EmbedMolecule(mol, randomSeed=7) == 0
     return mol
-
-
-def helix(residues):
-    """CA of an ideal alpha helix, each residue's atoms around it."""
-    n = np.arange(residues)
-    ca = np.stack([2.3 * np.cos(n * 1.745), 2.3 * np.sin(n * 1.745), 1.5 * n], axis=-1)
-    return ca[:, None] + np.array([[-1.0, 0.5, -0.5], [0, 0, 0], [1.0, 0.5, 0.5]])
 
 
 def test_a_molecule_is_pictured_and_viewed_in_the_same_pose(bromoethanol):

@@ -1,0 +1,110 @@
+"""What the page says about generated backbones: what they look like, and how real chains do."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from biomatrix_jax.quickstart.backbones import (
+    STEP,
+    BackboneVerdict,
+    RoundTrip,
+    Shape,
+    measure,
+)
+from biomatrix_jax.quickstart.views import draw_backbone
+from biomatrix_jax.report.blocks import Block, Plot, Section, Table, View, Views
+from biomatrix_jax.report.chart import Series, line_chart
+from biomatrix_jax.report.numbers import percent
+from biomatrix_jax.report.view3d import script
+
+VIEWS = 3
+SHOWN = (2.0, 6.0)  # angstrom, of the distances in the chart
+BIN = 0.1  # angstrom
+
+
+def backbones(verdicts: Sequence[BackboneVerdict], chains: RoundTrip) -> Section:
+    """Those generated, beside real chains and beside what these chains' codes decode to."""
+    made = [verdict.backbone for verdict in verdicts if verdict.backbone is not None]
+    kinds = {
+        "real chains": chains.real,
+        "real chains through their codes": chains.decoded,
+        "generated": [measure(backbone) for backbone in made],
+    }
+    blocks: list[Block] = [_table(kinds, verdicts, chains)]
+    if made:
+        views = [_view(i, backbone) for i, backbone in enumerate(made[:VIEWS], start=1)]
+        caption = "From the N end, blue, to the C end, red: the path of the CA atoms."
+        blocks = [Views(views, caption), *blocks, _steps(kinds)]
+    return Section(
+        "Protein backbones",
+        blocks,
+        lead="Written as structure codes, one a residue, and decoded to N, CA and C. The first "
+        "ones, in the order they were generated. Drag to turn them; the wheel zooms while Ctrl is "
+        "down.",
+    )
+
+
+def _view(number: int, backbone: np.ndarray) -> View:
+    drawn = draw_backbone(backbone)
+    name = f"backbone{number}"
+    return View(
+        name,
+        drawn.png,
+        script(drawn.view, name),
+        caption=f"{len(backbone)} residues",
+        detail=f"structures/{name}.pdb",
+    )
+
+
+def _table(
+    kinds: dict[str, Sequence[Shape]], verdicts: Sequence[BackboneVerdict], chains: RoundTrip
+) -> Table:
+    columns = ("", "chains", "residues", "CA to CA, Å", "of 3.8 Å", "compactness", "overlaps")
+    reasons = Counter(verdict.reason for verdict in verdicts if verdict.backbone is None)
+    failed = "".join(f", {reason} ({n})" for reason, n in reasons.most_common())
+    return Table(
+        columns,
+        [(kind, *_figures(shapes)) for kind, shapes in kinds.items()],
+        numeric=columns[1:],
+        caption=f"{len(verdicts)} generated{failed}. Through its codes a real chain comes back "
+        f"within {np.median(chains.rmsd):.1f} Å RMSD of its CA, with a TM-score of "
+        f"{np.median(chains.tm):.2f} (medians): what the structure tokenizer alone loses. Residues "
+        f"and compactness are medians. Of 3.8 Å: steps from {STEP[0]} to {STEP[1]} Å. Compactness: "
+        "the radius of gyration over that of a globular protein as long, 2.2 L^0.38 Å. Overlaps: "
+        "pairs of residues with CA closer than 3 Å, for 100 residues. Whether a sequence could "
+        "fold so, none of this says.",
+    )
+
+
+def _figures(shapes: Sequence[Shape]) -> tuple[str, ...]:
+    if not shapes:
+        return ("0", *"-----")
+    steps = np.concatenate([shape.steps for shape in shapes])
+    near = int(((steps >= STEP[0]) & (steps <= STEP[1])).sum())
+    residues = sum(shape.residues for shape in shapes)
+    return (
+        f"{len(shapes):,}",
+        f"{np.median([shape.residues for shape in shapes]):.0f}",
+        f"{steps.mean():.2f} ± {steps.std():.2f}" if len(steps) else "-",
+        percent(near, len(steps)),
+        f"{np.median([shape.compactness for shape in shapes]):.2f}",
+        f"{100 * sum(shape.overlaps for shape in shapes) / residues:.1f}",
+    )
+
+
+def _steps(kinds: dict[str, Sequence[Shape]]) -> Plot:
+    edges = np.arange(SHOWN[0], SHOWN[1] + BIN / 2, BIN)
+    series = []
+    for (kind, shapes), color in zip(kinds.items(), ("s0", "s5", "s6"), strict=True):
+        steps = np.concatenate([shape.steps for shape in shapes] or [[]])
+        counts, _ = np.histogram(steps, edges)
+        middles = (edges[:-1] + edges[1:]) / 2
+        series.append(Series(kind, middles, 100 * counts / max(len(steps), 1), color))
+    labels = {"x_label": "Å from one CA to the next", "y_label": "% of steps"}
+    return Plot(
+        "Steps along the chain",
+        wide=line_chart(series, width=1000, height=320, **labels),
+        narrow=line_chart(series, width=380, height=260, **labels),
+        legend=[(one.name, one.color) for one in series],
+    )
