@@ -45,6 +45,16 @@ def test_worked_examples_in_one_batch(model, both):
         np.testing.assert_allclose(row[counts], chain["coords_out"][counts], atol=1e-4, rtol=0)
 
 
+def test_layers_between_the_parts(model, worked):
+    nodes = padded(worked["node_embedding"], 160)
+    for layer, x, expected in (
+        (model.encoder_in, nodes, "enc_tail"),
+        (model.encoder_out, worked["enc_project_out"], "latents"),
+        (model.decoder_in, worked["quantized"], "dec_projector_in"),
+    ):
+        np.testing.assert_allclose(layer(x), worked[expected], atol=2e-5, rtol=0)
+
+
 def test_padding_changes_no_code(model, both):
     """Whatever stands in it."""
     chain = both[0]

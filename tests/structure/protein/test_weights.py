@@ -181,6 +181,12 @@ def test_nothing_is_overwritten(ours, model):
         weights.write(ours, CONFIG, model)
 
 
+def multiples(index: int, count: int) -> np.ndarray:
+    """Of a small number that belongs to `index`."""
+    ramp = np.arange(count, dtype=np.int32) % 17 - 8
+    return ramp.astype(np.float32) * np.float32((index + 1) * 1e-5)
+
+
 @pytest.mark.slow
 def test_a_checkpoint_of_the_large_shape(gcp_vqvae, tmp_path):
     """421 million parameters under the 593 published names, read, and a short chain through them.
@@ -191,9 +197,8 @@ def test_a_checkpoint_of_the_large_shape(gcp_vqvae, tmp_path):
     assert len(listed) == 593
     tensors = {}
     for index, (name, entry) in enumerate(listed.items()):
-        ramp = np.arange(np.prod(entry["shape"]), dtype=np.int32) % 17 - 8
-        values = ramp.astype(np.float32) * np.float32((index + 1) * 1e-5)
-        tensors[name] = names.CONSTANTS.get(name, values.reshape(entry["shape"]))
+        values = multiples(index, np.prod(entry["shape"])).reshape(entry["shape"])
+        tensors[name] = names.CONSTANTS.get(name, values)
     save_file(tensors, tmp_path / "model.safetensors")
     del tensors
     shutil.copy(gcp_vqvae / "large_config.json", tmp_path / "config.json")
@@ -206,8 +211,7 @@ def test_a_checkpoint_of_the_large_shape(gcp_vqvae, tmp_path):
         value = np.asarray(variable.get_value())
         for t in names.tensors(config)[".".join(map(str, path))]:
             found = (value if t.layer is None else value[t.layer]).reshape(-1)[:40]
-            step = np.float32((order.index(t.name) + 1) * 1e-5)
-            np.testing.assert_array_equal(found, (np.arange(len(found)) % 17 - 8) * step)
+            np.testing.assert_array_equal(found, multiples(order.index(t.name), len(found)))
 
     length = 24
     graph = jax.tree.map(lambda x: x[None], random_graph(length, 16 * length))
