@@ -15,9 +15,11 @@ from biomatrix_jax.structure.protein.chains import LETTERS
 _INTEGER = re.compile(r" *-?[0-9]+ *")
 _COORDINATE = re.compile(r" *[-+]?[0-9]*\.[0-9]{3}")
 _NUMBER = re.compile(r" *[-+]?[0-9]*\.?[0-9]+ *")
+_OCCUPANCY = re.compile(r" *[0-9]*\.[0-9]{2}")
 _SERIAL = re.compile(r" *[0-9]+")
-# What may have numbers in the columns of coordinates without being an atom.
-_NO_ATOMS = ("REMARK", "ANISOU", "SIGATM", "SIGUIJ", "HETATM")
+_STARS = re.compile(r"\*+")  # what Fortran writes where a number has no room
+_THREE_COORDINATES = re.compile(r"(?:[ 0-9-]{4}\.[0-9]{3}){3}")
+_OF_AN_ATOM = ("ANISOU", "SIGATM", "SIGUIJ")
 _LAST = ("END", "CONECT", "MASTER")
 _ADVICE = "an overflowed or shifted column: write the structure as mmCIF"
 
@@ -34,6 +36,8 @@ def read_pdb(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
         record = line[:6].rstrip()
         if finished:
             continue  # what follows is read all the same: damaged gzip data show only then
+        if line.startswith(("ATOM", "HETATM", *_OF_AN_ATOM)) and "ATOM" in line[54:]:
+            raise Unreadable(f"two records on one line (line {number})")
         if line.startswith(("ATOM", "HETATM")):
             if ended:
                 raise Unreadable(
@@ -45,6 +49,8 @@ def read_pdb(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
                 assembly.add(_atom(line, number))
             else:
                 assembly.mention(line[21:22])
+        elif record not in ("REMARK", *_OF_AN_ATOM) and _THREE_COORDINATES.search(line):
+            raise Unreadable(f"coordinates on a line that is no ATOM record (line {number})")
         elif record in ("MODEL", "ENDMDL"):
             finished = found
         elif record in _LAST:
@@ -53,8 +59,6 @@ def read_pdb(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
             entry = entry or "".join(re.findall(r"^.{62}(\w{4})", line))
         elif record == "TITLE":
             title.append(line[10:80])
-        elif record not in _NO_ATOMS and all(map(_COORDINATE.fullmatch, _coordinates(line))):
-            raise Unreadable(f"coordinates on a line that is no ATOM record (line {number})")
     if not found:
         raise Unreadable("no ATOM or HETATM record: not a PDB or mmCIF file")
     return entry, " ".join(title)
@@ -87,9 +91,9 @@ def _atom(line: str, number: int) -> Atom:
         spelling=spelling,
         altloc=line[16],
         coordinates=(x, y, z),
-        # Without occupancies the first of alternate locations is taken.
-        occupancy=_number(line[54:60], 0.0),
-        b_factor=_number(line[60:66], nan),
+        # Occupancies decide between alternate locations; without them the first is taken.
+        occupancy=_number(line[54:60], 0.0, number, _NUMBER if line[16] == " " else _OCCUPANCY),
+        b_factor=_number(line[60:66], nan, number),
         line=number,
     )
 
@@ -102,5 +106,9 @@ def _is_coordinate(field: str) -> bool:
     return bool(_COORDINATE.fullmatch(field)) or field.strip().lower() == "nan"
 
 
-def _number(field: str, default: float) -> float:
-    return float(field) if _NUMBER.fullmatch(field) else default
+def _number(field: str, default: float, line: int, form: re.Pattern = _NUMBER) -> float:
+    if not field.strip() or _STARS.fullmatch(field):
+        return default
+    if not form.fullmatch(field):
+        raise Unreadable(f"occupancy or B-factor {field!r} (line {line}): {_ADVICE}")
+    return float(field)
