@@ -343,6 +343,79 @@ def vocab_extend(base, dst, counts, selfies, coverage, **options):
 
 
 @biomatrix.group()
+def molecule():
+    """Molecules with coordinates to structure tokens and back (MolStrucTok)."""
+    # The network is too small for an accelerator, and its codes should not depend on there being
+    # one. Worker processes inherit this.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+
+_molecule_weights = click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    help="A tokenizer's directory, or the file that MolStrucTok published; default: the one "
+    "shipped.",
+)
+_processes = click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 999),
+    help="Processes; what they write does not depend on how many.",
+)
+
+
+@molecule.command("encode")
+@click.argument("sources", nargs=-1, required=True, metavar="IN...")
+@click.argument("out", type=_path, metavar="OUT.jsonl")
+@_molecule_weights
+@_processes
+@click.option("--seed", default=0, show_default=True, help="Of conformers that are made.")
+@click.option("--json", "as_json", is_flag=True, help="What came of it, as JSON.")
+def molecule_encode(sources, out, weights, workers, seed, as_json):
+    """Molecules IN (SDF with hydrogens and 3D coordinates; folders; patterns) -> a JSON line each.
+
+    {"name", "smiles", "codes", "struct_selfies"}. IN may also be tables with SMILES (.smi, or .csv
+    and .tsv with a column SMILES, perhaps one NAME or ID): hydrogens are added to those, and a
+    conformer is made with ETKDGv3 and relaxed with MMFF94. All also gzipped. A molecule that fails
+    is a line {"name", "error"}, and the others go on; exit status 2 if none can be encoded.
+    """
+    from biomatrix_jax.structure.molecule.commands import encode
+
+    _report(encode(sources, out, weights, workers, seed), out, as_json, "molecules")
+
+
+@molecule.command("decode")
+@click.argument("lines", type=_path, metavar="IN.jsonl")
+@click.argument("out", type=_path, metavar="OUT.sdf")
+@_molecule_weights
+@_processes
+@click.option("--mmff", is_flag=True, help="Relax the coordinates with MMFF94.")
+@click.option("--json", "as_json", is_flag=True, help="What came of it, as JSON.")
+def molecule_decode(lines, out, weights, workers, mmff, as_json):
+    """Lines of codes IN.jsonl -> an SDF file of conformers in the same order, OUT.sdf or .sdf.gz.
+
+    Of a line "name" and "struct_selfies" are enough. Lines that fail are in OUT.failed.jsonl, and
+    the others go on; exit status 2 if none can be decoded.
+    """
+    from biomatrix_jax.structure.molecule.commands import decode, failures_beside
+
+    summary = decode(lines, out, weights, mmff, workers)
+    _report(summary, out, as_json, "molecules", failures_beside(out))
+
+
+@molecule.command("import-weights")
+@click.argument("src", type=_path, metavar="SRC.bin")
+@click.argument("dst", type=_path)
+def molecule_import_weights(src, dst):
+    """The file of weights that MolStrucTok published -> the same as a directory of ours, DST."""
+    from biomatrix_jax.structure.molecule.commands import import_weights
+
+    import_weights(src, dst)
+
+
+@biomatrix.group()
 def protein():
     """Backbones of proteins to structure tokens and back (GCP-VQVAE)."""
 
@@ -403,15 +476,19 @@ def protein_decode(lines, out, weights, suffix, overwrite, as_json):
     _report(decode(lines, out, weights, suffix, overwrite), out, as_json)
 
 
-def _report(summary, out, as_json):
+def _report(summary, out, as_json, what="chains", failures=None):
+    """`what` is the summary's name for that which is in `out`; `failures` is where they are told of
+    if not there."""
     if as_json:
         click.echo(json.dumps({**vars(summary), "out": str(out)}))
-    if summary.failed and not summary.chains:
+    done, failed = getattr(summary, what), summary.failed
+    if failed and not done:
         raise BadInput(
-            f"all of {summary.failed} failed, see {out}; the first: {summary.first_error}"
+            f"all of {failed} failed, see {failures or out}; the first: {summary.first_error}"
         )
     if not as_json:
-        click.echo(f"{summary.chains:,} chains in {out}, {summary.failed:,} failed", err=True)
+        see = f" ({failures})" if failed and failures else ""
+        click.echo(f"{done:,} {what} in {out}, {failed:,} failed{see}", err=True)
 
 
 @biomatrix.command()

@@ -52,7 +52,7 @@ def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeR
         made = ((identifier, Chem.AddHs(mol)) for identifier, mol in found)
     for identifier, result in made:
         if isinstance(result, NoConformer):
-            tally.drop(str(result), identifier)
+            tally.drop(result.problem, identifier)
         else:
             tally.keep()
             yield MoleculeRecord(identifier, smiles_of(result), "", result)

@@ -25,6 +25,10 @@ class MoleculeError(BadInput):
         return type(self), (self.molecule, self.problem)
 
 
+class UnreadableMolecule(MoleculeError):
+    """An entry of a file in which RDKit finds no molecule, or that is cut off."""
+
+
 class UnusableMolecule(MoleculeError):
     """No molecule at all, or one that RDKit has not sanitized or refuses."""
 

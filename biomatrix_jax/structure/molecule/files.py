@@ -1,0 +1,214 @@
+"""Files of molecules: SDF entries and rows of tables as text, and molecules from that text.
+
+Splitting a file is quick and parsing is not, so text is what goes to worker processes.
+"""
+
+import csv
+import glob
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdkit import Chem, rdBase
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.reading import open_binary
+from biomatrix_jax.structure.molecule.embedding import with_conformer
+from biomatrix_jax.structure.molecule.errors import UnreadableMolecule
+
+SDF_SUFFIXES = (".sdf", ".sd", ".mol")
+TABLE_SUFFIXES = (".smi", ".smiles", ".csv", ".tsv")
+SUFFIXES = SDF_SUFFIXES + TABLE_SUFFIXES  # each also with .gz
+NAME_COLUMNS = ("name", "id")
+MAX_ENTRY = 2**26  # bytes of one SDF entry; a molecule of 1,000 atoms takes 2**16
+
+_END_OF_ENTRY = b"$$$$"
+_END_OF_MOLECULE = re.compile(r"^M  END", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One molecule as its file has it; `name` is its own, else the file's and the entry's number.
+
+    Either `block` or `smiles` is there, or an entry that has neither says in `problem` why.
+    """
+
+    name: str
+    block: str = ""  # of an SDF entry: its text up to the properties
+    smiles: str = ""  # of a table's row
+    problem: str = ""
+
+
+def molecule_files(where: str | Path) -> list[Path]:
+    """The files of molecules in a folder or of a pattern (`*`, `?`, `**`), sorted, or the one file.
+
+    Raises:
+      BadInput: there is none, no such path, or a single file whose name does not say what it is.
+    """
+    path = Path(where)
+    if path.is_file():
+        if not suffix_of(path):
+            raise BadInput(f"{where}: not a kind of file that is read here: {_expected()}")
+        return [path]
+    if path.is_dir():
+        candidates = sorted(path.iterdir())
+    elif glob.has_magic(str(where)):
+        candidates = sorted(map(Path, glob.glob(str(where), recursive=True)))
+    else:
+        raise BadInput(f"{where}: no such file or folder")
+    files = [file for file in candidates if suffix_of(file) and file.is_file()]
+    if not files:
+        raise BadInput(f"{where}: no file of molecules: {_expected()}")
+    return files
+
+
+def suffix_of(path: Path) -> str:
+    """What of SUFFIXES the file's name ends in, .gz aside; nothing where it is none of them."""
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    return suffix if suffix in SUFFIXES else ""
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The molecules of a file, one at a time.
+
+    What is wrong with the file as a whole (it holds nothing, is not readable, its gzip data are
+    damaged from some place on, a table has no column of SMILES) is the last entry.
+    """
+    found = _sdf_entries(path) if suffix_of(path) in SDF_SUFFIXES else _table_entries(path)
+    empty = True
+    try:
+        for entry in found:
+            empty = False
+            yield entry
+    except BadInput as error:
+        yield Entry(path.name, problem=str(error).removeprefix(f"{path}: "))
+        return
+    if empty:
+        yield Entry(path.name, problem="the file holds no molecule")
+
+
+def molecule(entry: Entry, seed: int) -> Chem.Mol:
+    """The molecule of an entry, with the conformer that its block has or one that is made.
+
+    Args:
+      seed: of the embedding, for entries of SMILES.
+
+    Raises:
+      MoleculeError: there is none, or RDKit finds no conformer.
+    """
+    if entry.problem:
+        raise UnreadableMolecule(entry.name, entry.problem)
+    with rdBase.BlockLogs():
+        mol = _parse_smiles(entry) if entry.smiles else _parse_block(entry)
+    mol.SetProp("_Name", entry.name)
+    return with_conformer(mol, seed) if entry.smiles else mol
+
+
+def _parse_block(entry: Entry) -> Chem.Mol:
+    if not _END_OF_MOLECULE.search(entry.block):
+        raise UnreadableMolecule(entry.name, "the entry is cut off: it has no line M  END")
+    try:
+        mol = Chem.MolFromMolBlock(entry.block, removeHs=False)
+        if mol is None:
+            # Again, because only so RDKit tells what is wrong with it.
+            mol = Chem.MolFromMolBlock(entry.block, removeHs=False, sanitize=False)
+            if mol is not None:
+                Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError) as error:
+        raise UnreadableMolecule(entry.name, f"RDKit refuses it ({_words(error)})") from error
+    if mol is None or not mol.GetNumAtoms():
+        raise UnreadableMolecule(entry.name, "RDKit reads no molecule in its block")
+    return mol
+
+
+def _parse_smiles(entry: Entry) -> Chem.Mol:
+    mol = Chem.MolFromSmiles(entry.smiles)
+    if mol is None or not mol.GetNumAtoms():
+        raise UnreadableMolecule(entry.name, f"RDKit reads no molecule in {entry.smiles[:80]!r}")
+    return mol
+
+
+def _sdf_entries(path: Path) -> Iterator[Entry]:
+    lines: list[bytes] = []
+    number, size, blank = 1, 0, True
+    with open_binary(path) as file:
+        # Pieces of a bounded length, should a file have no ends of lines.
+        for line in iter(lambda: file.readline(MAX_ENTRY), b""):
+            if line.startswith(_END_OF_ENTRY):
+                yield _sdf_entry(path, number, lines, size)
+                lines, number, size, blank = [], number + 1, 0, True
+                continue
+            size += len(line)
+            blank = blank and not line.strip()
+            if size <= MAX_ENTRY:
+                lines.append(line.rstrip(b"\r\n"))
+    if not blank:
+        yield _sdf_entry(path, number, lines, size)
+
+
+def _sdf_entry(path: Path, number: int, lines: Sequence[bytes], size: int) -> Entry:
+    text = [_decode(line) for line in lines]
+    name = " ".join(text[0].split()) if text else ""
+    name = name or f"{path.name}:{number}"
+    if size > MAX_ENTRY:
+        return Entry(name, problem=f"the entry has {size:,} bytes, more than {MAX_ENTRY:,}")
+    end = next((i for i, line in enumerate(text) if line.startswith("M  END")), len(text))
+    block = "\n".join(text[: end + 1]) + "\n"
+    return Entry(name, block=block)
+
+
+def _table_entries(path: Path) -> Iterator[Entry]:
+    suffix = suffix_of(path)
+    with open_binary(path) as file:
+        lines = (_decode(line.rstrip(b"\r\n")) for line in file)
+        if suffix in (".csv", ".tsv"):
+            yield from _rows(path, csv.reader(lines, delimiter="\t" if suffix == ".tsv" else ","))
+            return
+        for number, line in enumerate(lines, start=1):
+            smiles, _, name = line.strip().partition("\t" if "\t" in line.strip() else " ")
+            if smiles and not (number == 1 and smiles.lower() == "smiles"):
+                yield Entry(name.strip() or f"{path.name}:{number}", smiles=smiles)
+
+
+def _rows(path: Path, rows: Iterable[Sequence[str]]) -> Iterator[Entry]:
+    rows = iter(rows)
+    try:
+        columns = [column.strip().lower() for column in next(rows, ())]
+        if not columns:
+            return
+        if "smiles" not in columns:
+            raise BadInput(
+                f"{path}: no column SMILES among {', '.join(columns)[:200]}: its first line names "
+                "the columns"
+            )
+        at = columns.index("smiles")
+        names = next((columns.index(name) for name in NAME_COLUMNS if name in columns), None)
+        for number, row in enumerate(rows, start=1):
+            if not any(cell.strip() for cell in row):
+                continue
+            name = row[names].strip() if names is not None and names < len(row) else ""
+            name = " ".join(name.split()) or f"{path.name}:{number}"
+            smiles = row[at].strip() if at < len(row) else ""
+            yield Entry(name, smiles=smiles, problem="" if smiles else "its row has no SMILES")
+    except csv.Error as error:
+        raise BadInput(f"{path}: not a table that can be read ({error})") from None
+
+
+def _decode(line: bytes) -> str:
+    # Latin-1 is what older programs wrote, and has no bytes that it does not know.
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _expected() -> str:
+    return (
+        f"SDF ({', '.join(SDF_SUFFIXES)}) or tables with SMILES ({', '.join(TABLE_SUFFIXES)}), "
+        "each also with .gz"
+    )
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
