@@ -112,6 +112,21 @@ def test_a_state_dict_with_attributes_and_parameters(tmp_path):
     assert_same_bits(read_tensors(write(tmp_path / "w.bin", state)), {"x": SIX})
 
 
+def test_the_weights_in_a_checkpoint_of_training(tmp_path):
+    """Beside them lies what only an optimizer's library could build, and is not looked at."""
+    other = Call(Name("optimizer.library", "State"), (1, 2))
+    tree = {"epoch": 3, "weights": {"x": tensor(SIX)}, "optimizer": {0: other}}
+    path = write(tmp_path / "w.pth", tree)
+    found = read_header(path, "weights")
+    assert_same_bits({name: entry.read() for name, entry in found.items()}, {"x": SIX})
+    with pytest.raises(BadInput, match="no dictionary model in it"):
+        read_header(path, "model")
+    with pytest.raises(BadInput, match="epoch: not a tensor"):
+        read_header(path)
+    with pytest.raises(BadInput, match=r"optimizer\.library\.State"):
+        read_header(write(tmp_path / "v.pth", {"weights": {"x": other}}), "weights")
+
+
 def test_a_file_without_byte_order_or_checksums(tmp_path):
     storage = Storage(SIX)
     content, _ = dump({"x": view(storage, 0, (6,), (1,))})

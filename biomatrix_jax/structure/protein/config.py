@@ -132,11 +132,11 @@ def read(path: str | Path) -> ProteinVQVAEConfig:
         return _from_published(tree, str(path))
     if (kind := tree.pop("kind")) != KIND:
         raise BadInput(f'{path}: not a protein tokenizer: "kind" is {kind!r} instead of "{KIND}"')
-    # The defaults are for those who train; what a file leaves out would be guessed.
-    if missing := sorted(_flat(dataclasses.asdict(LARGE)).keys() - _flat(tree).keys()):
-        known = _flat(dataclasses.asdict(LARGE)).keys()
-        if not _flat(tree).keys() - known:  # else the unknown key is what to speak of
-            raise BadInput(f"{path}: lacks {some(missing)}: copy it again")
+    # The defaults are for those who train; what a file leaves out would be guessed. Of an unknown
+    # key `from_dict` says more.
+    found, known = _flat(tree).keys(), _flat(dataclasses.asdict(LARGE)).keys()
+    if found < known:
+        raise BadInput(f"{path}: lacks {some(sorted(known - found))}: copy it again")
     return from_dict(ProteinVQVAEConfig, tree, str(path))
 
 

@@ -79,10 +79,7 @@ class GCP(nnx.Module):
             self.vector_out_scale = Linear(scalars_out, vectors_out, rngs, stack=stack)
 
     def __call__(self, x: Features, frames: jax.Array) -> Features:
-        """
-        Args:
-          frames: [..., 3, 3], the axes, one a row, along which vectors become scalars.
-        """
+        """`frames` [..., 3, 3]: axes, one a row, along which vectors become scalars."""
         hidden = self.vector_down.vectors(x.vectors)
         lengths = jnp.sqrt(jnp.maximum(jnp.sum(hidden**2, axis=-1), EPS))
         local = product("...cx,...fx->...cf", self.vector_down_frames.vectors(x.vectors), frames)

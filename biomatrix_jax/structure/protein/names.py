@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 from flax import nnx
@@ -127,7 +127,7 @@ def tensors(config: ProteinVQVAEConfig) -> dict[str, tuple[Tensor, ...]]:
     }
 
 
-def canonical(names: Iterator[str] | Mapping[str, object], where: str) -> dict[str, str]:
+def canonical(names: Iterable[str], where: str) -> dict[str, str]:
     """The table's spelling of each published name -> the name as it was found.
 
     Taken away is what `torch.compile` puts in (`_orig_mod.`); added, the second `encoder.` that

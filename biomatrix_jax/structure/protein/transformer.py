@@ -102,7 +102,10 @@ class Layer(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """[B, L, D] -> [B, L, D]; positions count from each row's start."""
+    """[B, L, D] -> [B, L, D]; positions count from each row's start.
+
+    `mask_bl`, bool, are the residues that count; the results of the others mean nothing.
+    """
 
     def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
         D = config.embed_dim
@@ -112,10 +115,6 @@ class Transformer(nnx.Module):
         self.project_out = Linear(D, D, rngs, axes=(WHOLE, "embed"), bias=False)
 
     def __call__(self, x_bld: jax.Array, mask_bl: jax.Array) -> jax.Array:
-        """
-        Args:
-          mask_bl: bool, the residues that count; the others have results that mean nothing.
-        """
         rotary = rotary_angles(x_bld.shape[1])
         x_bld = run(
             self.layers, self.project_in(x_bld), lambda layer, x: layer(x, mask_bl, rotary)
