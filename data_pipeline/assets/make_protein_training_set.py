@@ -13,7 +13,6 @@ Identity is the number of identical pairs in the best local alignment (BLOSUM62,
 
 import argparse
 import csv
-import glob
 import hashlib
 import io
 import re
@@ -27,8 +26,7 @@ import numpy as np
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.structure.protein.chains import Limits, read_chain
-from biomatrix_jax.structure.protein.files import name_of, parse
-from biomatrix_jax.structure.protein.files import Entry, name_of, parse, structure_files
+from biomatrix_jax.structure.protein.files import Entry, name_of, parse
 from biomatrix_jax.structure.protein.training import chains as chain_files
 from biomatrix_jax.structure.protein.training.chains import TrainingChain
 
@@ -50,12 +48,12 @@ def gather(folders: Iterable[Path]) -> tuple[list[TrainingChain], dict[str, str]
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             if name_of(path) == path.name:  # not called like a structure file
                 continue
-            stem = path.name.split(".")[0]
-            if not (match := NAME.fullmatch(stem)) or path.stat().st_size > LARGEST_FILE:
+            match = NAME.fullmatch(name_of(path))
+            if not match or path.stat().st_size > LARGEST_FILE:
                 left_out["not called like an entry, or too large"] += 1
                 continue
             try:
-                model = parse(path).chains
+                entry = parse(path)
             except BadInput:
                 left_out["not readable"] += 1
                 continue
