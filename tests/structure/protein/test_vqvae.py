@@ -16,6 +16,7 @@ from tests.structure.protein.conftest import CHAINS, graph_of, padded
 
 encoded = nnx.jit(lambda model, *args: model.latents(*args))
 decoded = nnx.jit(lambda model, *args: model.coordinates(*args))
+LENGTH = 160  # residues and padding of the worked examples
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def batch(chains, length: int):
 
 
 def test_worked_examples_in_one_batch(model, both):
-    graph, present, observed = batch(both, 160)
+    graph, present, observed = batch(both, LENGTH)
     latents = encoded(model, graph, present, observed)
     for row, chain in zip(latents, both, strict=True):
         np.testing.assert_allclose(row, chain["latents"], atol=2e-5, rtol=0)  # padding, too
@@ -46,7 +47,7 @@ def test_worked_examples_in_one_batch(model, both):
 
 
 def test_layers_between_the_parts(model, worked):
-    nodes = padded(worked["node_embedding"], 160)
+    nodes = padded(worked["node_embedding"], LENGTH)
     for layer, x, expected in (
         (model.encoder_in, nodes, "enc_tail"),
         (model.encoder_out, worked["enc_project_out"], "latents"),
@@ -55,25 +56,21 @@ def test_layers_between_the_parts(model, worked):
         np.testing.assert_allclose(layer(x), worked[expected], atol=2e-5, rtol=0)
 
 
-def test_padding_changes_no_code(model, both):
-    """Whatever stands in it."""
-    chain = both[0]
-    length = len(chain["node_s_in"])
-    graph, present, observed = batch([chain], length + 9)
+def test_what_stands_in_padding_changes_nothing(model, both):
+    graph, present, observed = batch(both, LENGTH)
     noise = np.random.default_rng(0).normal(size=graph.node_scalars.shape).astype(np.float32)
     noisy = np.where(present[..., None], graph.node_scalars, noise)
-    latents = encoded(model, graph._replace(node_scalars=noisy), present, observed)
-    np.testing.assert_array_equal(
-        model.quantize(latents, observed)[0, :length], chain["vq_indices"][:length]
-    )
+    found = encoded(model, graph._replace(node_scalars=noisy), present, observed)
+    np.testing.assert_array_equal(found, encoded(model, graph, present, observed))
 
 
 def test_decoding_codes_alone(model, both):
     """The way of BioMatrix's tables: what was not observed is gone, positions count anew."""
-    chain = both[0]
-    codes = jnp.asarray(chain["decode_only_indices"])[None]
+    codes = jnp.array([padded(chain["decode_only_indices"], LENGTH, -1) for chain in both])
     found = decoded(model, model.embed(codes), codes >= 0)
-    np.testing.assert_allclose(found[0], chain["decode_only_coords"], atol=1e-4, rtol=0)
+    for row, chain in zip(found, both, strict=True):
+        expected = chain["decode_only_coords"]
+        np.testing.assert_allclose(row[: len(expected)], expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("config", "count"), [(LARGE, 420_935_140), (LITE, 286_373_220)])
