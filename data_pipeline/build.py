@@ -22,6 +22,7 @@ import numpy as np
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, Packing, ShardEntry, SourceEntry, VocabularyEntry
+from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent, sha256
 from biomatrix_jax.structure.packaged import tokenizer_path
@@ -29,7 +30,6 @@ from biomatrix_jax.tokens import MODALITIES, Segment, Vocabulary, families
 from data_pipeline import pack, sources
 from data_pipeline import recipe as recipes
 from data_pipeline.compose import Instance, compose
-from data_pipeline.display import Display
 from data_pipeline.pack import Document
 from data_pipeline.recipe import Recipe, SourceRecipe
 from data_pipeline.records import Record

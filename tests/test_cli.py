@@ -60,6 +60,8 @@ def test_the_public_names_resolve():
         (["data", "inspect", "nowhere"], "nowhere"),
         (["data", "build", "nowhere.yaml", "--out", "out"], "nowhere.yaml"),
         (["generate", "nowhere", "--start", "selfies"], "nowhere"),
+        (["protein", "encode", "nowhere", "out.jsonl"], "nowhere: no such file or folder"),
+        (["protein", "decode", "nowhere.jsonl", "out"], "nowhere.jsonl: No such file"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, arguments, message):

@@ -1,15 +1,11 @@
 """`biomatrix protein encode` and `decode`: structure files to lines of codes, and back to files."""
 
 import re
-import signal
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,9 +16,10 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, atomic_file, check_absent
 from biomatrix_jax.reading import open_binary
 from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
+from biomatrix_jax.structure.pool import WorkerDied, in_order
 from biomatrix_jax.structure.protein import records, writer
 from biomatrix_jax.structure.protein.chains import Chain, Limits, atoms_of, read_chain
-from biomatrix_jax.structure.protein.errors import CannotWrite, ProteinError
+from biomatrix_jax.structure.protein.errors import CannotWrite, ProteinError, UnreadableFile
 from biomatrix_jax.structure.protein.files import name_of, parse, structure_files
 from biomatrix_jax.structure.protein.records import CodedChain
 
@@ -30,9 +27,9 @@ if TYPE_CHECKING:
     from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
 
 TOGETHER = 256  # chains that are encoded or decoded in one go
-AHEAD = 4  # files in the queue for each worker
+FILES_TOGETHER = 4  # that a worker reads in one go
 FAILED = "failed.jsonl"  # beside the decoded files
-_NO_NAME = re.compile(r"^\.|[\x00-\x1f/\\]")
+_NO_NAME = re.compile(r"^\.|[\x00-\x1f/\\\ud800-\udfff]")
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 
@@ -66,8 +63,8 @@ def encode(
       stream: for progress, standard error where None.
 
     Raises:
-      BadInput: no file, no tokenizer, `out` is a folder, or a worker died. What is wrong with a
-        file or a chain becomes its line.
+      BadInput: no file, no tokenizer, or `out` is a folder. What is wrong with a file or a chain
+        becomes its line.
     """
     paths = [path for source in sources for path in structure_files(source)]
     if out.is_dir():
@@ -91,13 +88,17 @@ def encode(
                 file.write(records.failure(name, error) + "\n")
 
         waiting: list[tuple[str, Chain | BadInput]] = []
-        for done, (path, found) in enumerate(_read_all(paths, limits, workers), start=1):
+        files = in_order(partial(_read, limits=limits), paths, workers, FILES_TOGETHER)
+        for done, (path, found) in enumerate(files, start=1):
+            if isinstance(found, WorkerDied):
+                found = [UnreadableFile(str(path), "", str(found))]
             waiting += [(name_of(path), one) for one in found]
             if len(waiting) >= TOGETHER:
                 flush(waiting)
                 waiting = []
             display.show(out.name, done, len(paths))
-        flush(waiting)
+        if waiting:
+            flush(waiting)
     return summary
 
 
@@ -123,7 +124,7 @@ def decode(
       BadInput: no such file, no line in it, no tokenizer, or OUT is there and not empty.
     """
     check_absent(out, overwrite)
-    numbered = enumerate(_lines(lines), start=1)
+    numbered = _lines(lines)
     first = list(islice(numbered, 1))
     if not first:
         raise BadInput(f"{lines}: there is no line in it")
@@ -167,40 +168,12 @@ def _load(weights: str) -> "ProteinTokenizer":
     return ProteinTokenizer.from_pretrained(tokenizer_path("protein", weights))
 
 
-def _read_all(
-    paths: Sequence[Path], limits: Limits, workers: int
-) -> Iterator[tuple[Path, list[Chain | BadInput]]]:
-    """What is in each file, in the order of `paths`; workers are a few files ahead, no more."""
-    if workers == 1:
-        for path in paths:
-            yield path, _read(path, limits)
-        return
-    # Not by forking: JAX has threads in this process.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _ignore_interrupts) as pool:
-        queue: deque[tuple[Path, Future]] = deque()
-        try:
-            for path in paths:
-                queue.append((path, pool.submit(_read, path, limits)))
-                if len(queue) > AHEAD * workers:
-                    first, future = queue.popleft()
-                    yield first, future.result()
-            for first, future in queue:
-                yield first, future.result()
-        except BrokenProcessPool:
-            raise BadInput(
-                "a process that read files was killed, likely for memory: use fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _read(paths: Sequence[Path], limits: Limits) -> list[list[Chain | BadInput]]:
+    """The chains of each file, with an error in the place of what cannot be used."""
+    return [_chains(path, limits) for path in paths]
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it all
-
-
-def _read(path: Path, limits: Limits) -> list[Chain | BadInput]:
-    """The chains of a file, each with an error in its place where it cannot be used."""
+def _chains(path: Path, limits: Limits) -> list[Chain | BadInput]:
     try:
         entry = parse(path)
     except BadInput as error:
@@ -230,11 +203,12 @@ def _write(folder: Path, coded: CodedChain, backbone: np.ndarray | BadInput, suf
         raise CannotWrite(coded.name, coded.id, f"{path.name} is there already") from None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers."""
     with open_binary(path) as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.strip():
-                yield line
+                yield number, line
 
 
 def _groups(items: Iterable, size: int) -> Iterator[list]:

@@ -1,5 +1,0 @@
-"""Progress for people."""
-
-from biomatrix_jax.display import Display
-
-__all__ = ["Display"]
