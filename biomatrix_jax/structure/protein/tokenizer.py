@@ -179,13 +179,15 @@ def _prepare(backbone: np.ndarray, sequence: str, longest: int) -> _Chain:
             f"a backbone has the shape [residues, 4, 3] (N, CA, C, O) or [residues, 3, 3], not "
             f"{list(backbone.shape)}"
         )
+    if not isinstance(sequence, str):
+        raise BadInput(f"the sequence should be text, not {type(sequence).__name__}")
     if len(backbone) != len(sequence):
         raise BadInput(
             f"the backbone has {len(backbone)} residues and the sequence {len(sequence)}: one "
             "letter a residue is needed, X where it is not known"
         )
     _check_length(len(backbone), longest)
-    if not (np.abs(np.nan_to_num(backbone, posinf=np.inf, neginf=-np.inf)) < FARTHEST).all():
+    if (np.abs(backbone) >= FARTHEST).any():  # false for NaN
         raise BadInput(
             f"an atom lies further than {FARTHEST:.0e} angstrom from the origin: give coordinates "
             "in angstrom, NaN where there is none"

@@ -150,6 +150,11 @@ def test_chains_of_all_lengths(small, real_chains):
     config = dataclasses.replace(small[0], max_length=1280)
     single, several = (ProteinTokenizer(config, small[1], residues=n) for n in (1, 1024))
     parts = list(real_chains.values())
+    # As short as can be, too: with fewer edges than neighbours, or none at all.
+    short = [(backbone[:n], letters[:n]) for n, (backbone, letters) in enumerate(parts[:18], 1)]
+    for part, codes in zip(short, several.encode_batch(short), strict=True):
+        np.testing.assert_array_equal(single.encode(*part), codes)
+        assert np.isfinite(several.decode(codes)).all()
     codes = several.encode_batch(parts)
     assert changed(codes, [single.encode(*part) for part in parts]) == 0
     random = np.random.default_rng(1)
@@ -238,6 +243,7 @@ BACKBONE, SEQUENCE = chain(10)
         (without(BACKBONE, slice(None), 2), SEQUENCE, "no residue of the chain has all"),
         (np.where(BACKBONE > 3, np.inf, BACKBONE), SEQUENCE, "further than 1e.06 angstrom"),
         (BACKBONE * 1e20, SEQUENCE, "further than"),
+        (BACKBONE, list(SEQUENCE), "the sequence should be text, not list"),
         (BACKBONE, SEQUENCE[:-1] + "a", "the sequence has 'a'"),
         (BACKBONE, SEQUENCE[:-1] + "-", "the sequence has '-'"),
         ([["N"]], "A", "the backbone should be an array of numbers"),
