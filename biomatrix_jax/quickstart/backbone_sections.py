@@ -13,14 +13,13 @@ from biomatrix_jax.quickstart.backbones import (
     measure,
 )
 from biomatrix_jax.quickstart.views import draw_backbone
-from biomatrix_jax.report.blocks import Block, Plot, Section, Table, View, Views
+from biomatrix_jax.report.blocks import Block, Plot, PlotRow, Section, Table, View, Views
 from biomatrix_jax.report.chart import Series, line_chart
 from biomatrix_jax.report.numbers import percent
 from biomatrix_jax.report.view3d import script
 
 VIEWS = 3
-SHOWN = (2.0, 6.0)  # angstrom, of the distances in the chart
-BIN = 0.1  # angstrom
+COLORS = ("s0", "s5", "s6")  # of the kinds of chains
 
 
 def backbones(verdicts: Sequence[BackboneVerdict], chains: RoundTrip) -> Section:
@@ -35,7 +34,11 @@ def backbones(verdicts: Sequence[BackboneVerdict], chains: RoundTrip) -> Section
     if made:
         views = [_view(i, backbone) for i, backbone in enumerate(made[:VIEWS], start=1)]
         caption = "From the N end, blue, to the C end, red: the path of the CA atoms."
-        blocks = [Views(views, caption), *blocks, _steps(kinds)]
+        charts = [
+            _chart("From one CA to the next", _all(kinds, "steps"), (2.0, 6.0), 0.1),
+            _chart("To the third one on", _all(kinds, "turns"), (2.0, 14.0), 0.3),
+        ]
+        blocks = [Views(views, caption), *blocks, PlotRow(charts)]
     return Section(
         "Protein backbones",
         blocks,
@@ -72,8 +75,9 @@ def _table(
         f"{np.median(chains.tm):.2f} (medians): what the structure tokenizer alone loses. Residues "
         f"and compactness are medians. Of 3.8 Å: steps from {STEP[0]} to {STEP[1]} Å. Compactness: "
         "the radius of gyration over that of a globular protein as long, 2.2 L^0.38 Å. Overlaps: "
-        "pairs of residues with CA closer than 3 Å, for 100 residues. Whether a sequence could "
-        "fold so, none of this says.",
+        "pairs of residues with CA closer than 3 Å, for 100 residues. Below, helices show as a "
+        "peak at 5 to 5.5 Å and strands as one at 10 Å. Whether a sequence could fold so, none of "
+        "this says.",
     )
 
 
@@ -93,18 +97,30 @@ def _figures(shapes: Sequence[Shape]) -> tuple[str, ...]:
     )
 
 
-def _steps(kinds: dict[str, Sequence[Shape]]) -> Plot:
-    edges = np.arange(SHOWN[0], SHOWN[1] + BIN / 2, BIN)
-    series = []
-    for (kind, shapes), color in zip(kinds.items(), ("s0", "s5", "s6"), strict=True):
-        steps = np.concatenate([shape.steps for shape in shapes] or [[]])
-        counts, _ = np.histogram(steps, edges)
-        middles = (edges[:-1] + edges[1:]) / 2
-        series.append(Series(kind, middles, 100 * counts / max(len(steps), 1), color))
-    labels = {"x_label": "Å from one CA to the next", "y_label": "% of steps"}
+def _chart(
+    title: str, kinds: dict[str, np.ndarray], shown: tuple[float, float], width: float
+) -> Plot:
+    """How distances, in angstrom, are distributed: % of each kind's in bins of a width."""
+    edges = np.arange(shown[0], shown[1] + width / 2, width)
+    series = [
+        Series(
+            kind,
+            (edges[:-1] + edges[1:]) / 2,
+            100 * np.histogram(distances, edges)[0] / max(len(distances), 1),
+            color,
+        )
+        for (kind, distances), color in zip(kinds.items(), COLORS, strict=True)
+    ]
     return Plot(
-        "Steps along the chain",
-        wide=line_chart(series, width=1000, height=320, **labels),
-        narrow=line_chart(series, width=380, height=260, **labels),
+        title,
+        line_chart(series, width=480, height=260, x_label="Å", y_label="%"),
         legend=[(one.name, one.color) for one in series],
     )
+
+
+def _all(kinds: dict[str, Sequence[Shape]], what: str) -> dict[str, np.ndarray]:
+    """The distances of all chains of each kind."""
+    return {
+        kind: np.concatenate([getattr(shape, what) for shape in shapes])
+        for kind, shapes in kinds.items()
+    }

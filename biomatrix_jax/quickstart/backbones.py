@@ -3,6 +3,7 @@
 All figures are of CA atoms:
 
     step         from one residue's CA to the next one's: 3.8 A, or 2.9 A before a cis proline
+    turn         from one residue's CA to the third one on: 5 to 5.5 A in a helix, 10 A in a strand
     compactness  the radius of gyration over 2.2 L^0.38 A, that of a globular protein of L residues
                  (Skolnick, Kolinski & Ortiz, J. Mol. Biol. 265:217, 1997): about 1 if folded
     overlaps     pairs of residues that are not neighbours whose CA are closer than 3 A: none
@@ -31,12 +32,13 @@ class Shape:
 
     Attributes:
       residues: that have coordinates.
-      steps: [at most residues - 1] angstrom, between CA of residues that follow each other.
+      steps, turns: [at most residues - 1 or - 3] angstrom.
       compactness, overlaps: as in the module's docstring.
     """
 
     residues: int
     steps: np.ndarray
+    turns: np.ndarray
     compactness: float
     overlaps: int
 
@@ -88,7 +90,7 @@ def judge(generation: Generation, decode: Callable[[Sequence[int]], np.ndarray])
 def measure(backbone: np.ndarray) -> Shape:
     """Of a chain [L, 3 or 4, 3], NaN where a residue has no coordinates; at least one has."""
     ca = np.asarray(backbone, float)[:, CA]
-    steps = np.linalg.norm(np.diff(ca, axis=0), axis=-1)
+    steps, turns = (np.linalg.norm(ca[far:] - ca[:-far], axis=-1) for far in (1, 3))
     there = ~np.isnan(ca).any(axis=-1)
     places = np.flatnonzero(there)
     ca = ca[there]
@@ -98,6 +100,7 @@ def measure(backbone: np.ndarray) -> Shape:
     return Shape(
         residues=len(ca),
         steps=steps[np.isfinite(steps)],
+        turns=turns[np.isfinite(turns)],
         compactness=float(radius / (2.2 * len(ca) ** 0.38)),
         overlaps=int((apart[~neighbours] < OVERLAP).sum()) // 2,
     )

@@ -36,7 +36,7 @@ FULL = Size(
         "selfies": (200, 128),
         "molecule_3d": (24, 200),
         "smiles": (24, 128),
-        "protein_sequence": (4, 250),
-        "protein_3d": (24, 256),
+        "protein_sequence": (4, 400),
+        "protein_3d": (24, 400),
     },
 )

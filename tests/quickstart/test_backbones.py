@@ -46,6 +46,8 @@ def test_an_ideal_helix_has_its_known_figures():
     step = np.sqrt((2 * 2.3 * np.sin(np.radians(50))) ** 2 + 1.5**2)
     assert shape.steps == pytest.approx(np.full(39, step))
     assert step == pytest.approx(3.8, abs=0.05)
+    # Radius 2.3, 300 degrees and 4.5 A further.
+    assert shape.turns == pytest.approx(np.full(37, np.sqrt(2.3**2 + 4.5**2)))
     # A rod of 40 points: sqrt(1.5^2 (40^2 - 1) / 12 + 2.3^2), nearly.
     assert shape.compactness * 2.2 * 40**0.38 == pytest.approx(17.47, abs=0.1)
     assert shape.overlaps == 0
@@ -57,6 +59,7 @@ def test_residues_that_share_a_place_overlap_and_neighbours_do_not():
     shape = measure(line)
     assert shape.overlaps == 2  # 1.0 from the first, 1.0 from the second; 5.0 from its neighbour
     assert shape.steps == pytest.approx([2, 2, 2, 5])
+    assert shape.turns == pytest.approx([6, 1])
 
 
 def test_a_gap_is_no_step():
@@ -64,7 +67,7 @@ def test_a_gap_is_no_step():
     chain[4] = np.nan
     shape = measure(chain)
     assert shape.residues == 9
-    assert len(shape.steps) == 7
+    assert (len(shape.steps), len(shape.turns)) == (7, 5)
     assert shape.overlaps == 0
 
 
