@@ -65,6 +65,7 @@ def _derive(tokens: Sequence[str]) -> _Graph:
     where nothing can follow in this branch.
     """
     graph = _Graph([], [], [], [], [])
+    atoms, placed_by, parents, orders, ring_bonds = graph
     at = range(len(tokens))
     if symbols.NO_OPERATION in tokens:
         at = [i for i in at if tokens[i] != symbols.NO_OPERATION]
@@ -78,50 +79,35 @@ def _derive(tokens: Sequence[str]) -> _Graph:
             position = max(position, stop)  # a branch that ends early still takes up its length
             stop, state, current = outer.pop()
             continue
-        token = tokens[position]
-        index = at[position]
+        symbol = symbols.meaning(tokens[position])
         position += 1
-        if token[-4:-2] == "ch":
-            if token not in symbols.BRANCHES:
-                raise CannotRead(f"{token} is no symbol of it")
-            branch = symbols.BRANCHES[token]
+        if isinstance(symbol, symbols.Atom):
+            order = min(symbol.order, state, symbol.capacity)
+            if order or not state:
+                atoms.append(symbol)
+                placed_by.append(at[position - 1])
+                parents.append(current)
+                orders.append(order)
+                current = len(atoms) - 1
+            state = symbol.capacity - order or None
+        elif isinstance(symbol, symbols.Branch):
             if state > 1:
-                inner = min(state - 1, branch.order)
-                digits = tokens[position : position + branch.digits]
-                position += branch.digits
-                length = _value(digits, branch.digits) + 1
+                inner = min(state - 1, symbol.order)
+                behind = position + symbol.digits
+                length = symbols.value_of(tokens[position:behind], symbol.digits) + 1
                 outer.append((stop, state - inner, current))
-                stop, state = min(position + length, len(tokens)), inner
-        elif token[-4:-2] == "ng":
-            if token not in symbols.RINGS:
-                raise CannotRead(f"{token} is no symbol of it")
-            ring = symbols.RINGS[token]
+                position, stop, state = behind, min(behind + length, len(tokens)), inner
+        elif isinstance(symbol, symbols.Ring):
             if state:
-                order = min(ring.order, state)
-                digits = tokens[position : position + ring.digits]
-                position += ring.digits
-                opened = max(0, current - _value(digits, ring.digits) - 1)
-                graph.ring_bonds.append(_RingBond(opened, current, ring, order))
-                state = state - order or None
-        elif "eps" in token:
+                order = min(symbol.order, state)
+                behind = position + symbol.digits
+                back = symbols.value_of(tokens[position:behind], symbol.digits) + 1
+                ring_bonds.append(_RingBond(max(0, current - back), current, symbol, order))
+                position, state = behind, state - order or None
+        elif symbol is symbols.END:
             state = None if state else 0
         else:
-            atom = symbols.atom(token)
-            if atom is None:
-                raise CannotRead(f"{token} is no symbol of it")
-            order = min(atom.order, state, atom.capacity)
-            if order or not state:
-                graph.atoms.append(atom)
-                graph.placed_by.append(index)
-                graph.parents.append(current)
-                graph.orders.append(order)
-                current = len(graph.atoms) - 1
-            state = atom.capacity - order or None
-
-
-def _value(digits: Sequence[str], wanted: int) -> int:
-    """The number that digits spell; those that the string's end cut off are 0."""
-    return symbols.value_of([*digits, *[""] * (wanted - len(digits))])
+            raise CannotRead(f"{tokens[position - 1]} is no symbol of it")
 
 
 def _close_rings(graph: _Graph) -> dict[tuple[int, int], tuple[int, tuple[str, str]]]:

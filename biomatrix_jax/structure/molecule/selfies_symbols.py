@@ -8,11 +8,13 @@ by `selfies_writer` and `selfies_reader`, an order of magnitude faster than ther
 import functools
 import itertools
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import selfies
 
 NO_OPERATION = "[nop]"
+END = "[epsilon]"  # or anything else with eps in it
 BONDS = {1: "", 2: "=", 3: "#"}  # order: how SMILES and SELFIES write it
 
 # Symbols as digits of a number in base 16, behind a ring or branch.
@@ -56,6 +58,17 @@ class Branch(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
+def meaning(symbol: str) -> "Atom | Ring | Branch | str | None":
+    """What a symbol says where it is no digit: an atom, a ring, a branch or END; None: nothing."""
+    # The package tells kinds apart by these letters, and so [eps9] is an end and [xRing1] nothing.
+    if symbol[-4:-2] == "ch":
+        return BRANCHES.get(symbol)
+    if symbol[-4:-2] == "ng":
+        return RINGS.get(symbol)
+    return END if "eps" in symbol else atom(symbol)
+
+
+@functools.lru_cache(maxsize=4096)
 def atom(symbol: str) -> Atom | None:
     """The atom that a symbol like [=C] or [N+1] stands for, None where there is no such."""
     match = _ATOM.fullmatch(symbol)
@@ -92,12 +105,12 @@ def number(value: int) -> tuple[str, ...]:
     return tuple(reversed(symbols))
 
 
-def value_of(symbols: list[str]) -> int:
-    """The number that symbols spell; one that is no digit counts as 0."""
+def value_of(symbols: Sequence[str], digits: int) -> int:
+    """The number that symbols spell; those that are no digit, or missing at the end, count as 0."""
     value = 0
     for symbol in symbols:
         value = value * len(DIGITS) + _VALUES.get(symbol, 0)
-    return value
+    return value * len(DIGITS) ** (digits - len(symbols))
 
 
 def _branches() -> dict[str, Branch]:

@@ -5,6 +5,7 @@ hydrogens; the SELFIES encoder keeps that order. A token that places an atom car
 structure code, every other one (`[Branch1]`, `[Ring1]`, the lengths that follow them) carries -1.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import NoReturn
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdqueries
 
 from biomatrix_jax.structure.molecule import selfies_reader, selfies_writer
 from biomatrix_jax.structure.molecule.errors import (
@@ -32,12 +32,13 @@ MIN_ATOMS = 5  # The published encoder looks at four neighbours of every atom.
 
 # On a metal the count of hydrogens is what the valence field of a molfile leaves over, as in
 # [CuH2] for a four-coordinate copper: nobody drew them, and the published encoder takes them.
-_LACKS_HYDROGENS = Chem.AtomFromSmarts(
-    "[#5,#6,#7,#8,#9,#14,#15,#16,#17,#32,#33,#34,#35,#51,#52,#53,#85;!h0]"
+_LACKS_HYDROGENS = Chem.MolFromSmarts(
+    "[!h0;#5,#6,#7,#8,#9,#14,#15,#16,#17,#32,#33,#34,#35,#51,#52,#53,#85]"
 )
-_HAS_ISOTOPE = rdqueries.IsotopeGreaterQueryAtom(0)
+_HAS_ISOTOPE = Chem.MolFromSmarts("[!0*]")
 
-_TOKEN = re.compile(r"\[([^\[\]\s.]+) (-1|\d{1,9})\]")
+_TOKEN = re.compile(r"\[[^\[\]\s.]+ (?:-1|[0-9]{1,9})\]")
+_TOKENS = re.compile(rf"(?:{_TOKEN.pattern})*")
 
 
 @dataclass(frozen=True)
@@ -86,19 +87,18 @@ def join(line: Line, codes: np.ndarray) -> str:
     return line.template % tuple(codes.tolist())
 
 
-def split(struct_selfies: str) -> tuple[list[str], list[int]]:
+def split(struct_selfies: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """SELFIES tokens and their codes, -1 for none: the inverse of `join`.
 
     Raises:
       TokenOutside: what the string holds is not `[SELFIES code]` tokens one after another.
     """
-    pairs = _TOKEN.findall(struct_selfies)
-    # Between them "[", " " and "]"; what is left over lies between or around the tokens.
-    if sum(len(symbol) + len(code) + 3 for symbol, code in pairs) != len(struct_selfies):
+    if not _TOKENS.fullmatch(struct_selfies):
         _raise_outside(struct_selfies)
-    if not pairs:
+    if not struct_selfies:
         raise TokenOutside(repr(struct_selfies), "holds no token")
-    return [f"[{symbol}]" for symbol, _ in pairs], [int(code) for _, code in pairs]
+    tokens, codes = zip(*map(_symbol_and_code, struct_selfies[1:-1].split("][")), strict=True)
+    return tokens, codes
 
 
 def build(struct_selfies: str) -> Built:
@@ -134,12 +134,12 @@ def _check(mol: Chem.Mol) -> None:
     # Names are made only for the error: writing a SMILES costs as much as a whole encoding step.
     if mol.NeedsUpdatePropertyCache():
         raise UnusableMolecule(_name(mol), "is not sanitized: call Chem.SanitizeMol first")
-    if mol.GetAtomsMatchingQuery(_LACKS_HYDROGENS):
+    if mol.HasSubstructMatch(_LACKS_HYDROGENS):
         raise ImplicitHydrogens(
             _name(mol), "has implicit hydrogens: use Chem.AddHs(mol, addCoords=True) first"
         )
-    if labelled := mol.GetAtomsMatchingQuery(_HAS_ISOTOPE):
-        atom = labelled[0]
+    if mol.HasSubstructMatch(_HAS_ISOTOPE):
+        atom = mol.GetAtomWithIdx(*mol.GetSubstructMatch(_HAS_ISOTOPE))
         raise IsotopeLabel(
             _name(mol),
             f"atom {atom.GetIdx()} is {atom.GetSymbol()} of isotope {atom.GetIsotope()}: the "
@@ -165,6 +165,12 @@ def _name(mol: Chem.Mol, smiles: str | None = None) -> str:
     return name or smiles or Chem.MolToSmiles(mol) or "a molecule without atoms"
 
 
+@functools.lru_cache(maxsize=2**16)
+def _symbol_and_code(token: str) -> tuple[str, int]:
+    symbol, code = token.split(" ")
+    return f"[{symbol}]", int(code)
+
+
 def _raise_outside(struct_selfies: str) -> NoReturn:
     position = 0
     while match := _TOKEN.match(struct_selfies, position):
@@ -177,7 +183,7 @@ def _raise_outside(struct_selfies: str) -> NoReturn:
 
 
 def _raise_misplaced(
-    struct_selfies: str, tokens: list[str], codes: list[int], placing: set[int]
+    struct_selfies: str, tokens: Sequence[str], codes: Sequence[int], placing: set[int]
 ) -> NoReturn:
     at = next(i for i, code in enumerate(codes) if (code == NO_CODE) == (i in placing))
     fault = "places an atom but has no code" if at in placing else "places no atom there"

@@ -5,12 +5,14 @@ from selfies.constants import INDEX_ALPHABET
 from biomatrix_jax.structure.molecule.selfies_symbols import (
     BRANCHES,
     DIGITS,
+    END,
     RINGS,
     Atom,
     Branch,
     Ring,
     atom,
     atom_body,
+    meaning,
     number,
     value_of,
 )
@@ -76,5 +78,24 @@ def test_numbers():
     assert number(15) == ("[P]",)
     assert number(16) == ("[Ring1]", "[C]")
     for value in (0, 1, 15, 16, 255, 256, 4095, 70000):
-        assert value_of(number(value)) == value
-    assert value_of(["[Ring1]", "[F]"]) == 16
+        assert value_of(number(value), len(number(value))) == value
+    assert value_of(["[Ring1]", "[F]"], 2) == 16
+    assert value_of(["[Ring1]"], 3) == 256
+    assert value_of([], 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [
+        ("[=C]", Atom(2, "", "C", 4)),
+        ("[Branch1]", Branch(1, 1)),
+        ("[=Ring1]", Ring(2, 1, ("", ""))),
+        ("[epsilon]", END),
+        ("[eps]", END),
+        ("[xRing1]", None),
+        ("[Branch4]", None),
+        ("[nonsense]", None),
+    ],
+)
+def test_meanings(symbol, expected):
+    assert meaning(symbol) == expected
