@@ -236,7 +236,7 @@ def _molecule_tokenizer(path: Path | None):
 def _protein_tokenizer(path: Path | None):
     if path is None:
         return None
-    from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
+    from biomatrix_jax.structure.protein import ProteinTokenizer
 
     return ProteinTokenizer.from_pretrained(path)
 

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from biomatrix_jax.structure.protein import ProteinTokenizer
 from biomatrix_jax.structure.protein.config import (
     GCPNetConfig,
     ProteinVQVAEConfig,
     QuantizerConfig,
     TransformerConfig,
 )
-from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
 from biomatrix_jax.structure.protein.vqvae import ProteinVQVAE
 
 

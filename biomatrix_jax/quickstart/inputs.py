@@ -31,7 +31,7 @@ from data_pipeline.records import MoleculeRecord
 
 if TYPE_CHECKING:
     from biomatrix_jax.structure.molecule import MoleculeTokenizer
-    from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
+    from biomatrix_jax.structure.protein import ProteinTokenizer
 
 STRUCTURE_CODES = 64  # few, so that a small corpus shows every joint token often enough
 # Of joint token occurrences. The original keeps 0.99 of a large corpus; of this small one that
@@ -98,7 +98,7 @@ def fill_recipe(out: Path, size: Size) -> Recipe:
 def code_proteins(recipe: Recipe, stage: Stage) -> tuple["ProteinTokenizer", RoundTrip]:
     """The recipe's protein chains as structure codes and back, to see what the codes keep."""
     from biomatrix_jax.structure.packaged import tokenizer_path
-    from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
+    from biomatrix_jax.structure.protein import ProteinTokenizer
     from data_pipeline.sources import read, reader
     from data_pipeline.sources.tally import Tally
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from biomatrix_jax.generate import Generation
     from biomatrix_jax.structure.molecule import MoleculeTokenizer
-    from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
+    from biomatrix_jax.structure.protein import ProteinTokenizer
 
 Generated = Mapping[str, Sequence["Generation"]]  # by modality
 

@@ -16,7 +16,7 @@ from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.data.reader import RowSource
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
+from biomatrix_jax.structure.protein import ProteinTokenizer
 from biomatrix_jax.tokens import (
     MODALITIES,
     Protein3D,
