@@ -1,5 +1,6 @@
 """Molecules with coordinates to `[SELFIES code]` strings and back (MolStrucTok)."""
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from rdkit import Chem
 
-from biomatrix_jax.structure.molecule import vqvae, weights
+from biomatrix_jax.structure.molecule import refinement, vqvae, weights
 from biomatrix_jax.structure.molecule.conformers import Described, describe_molecules
 from biomatrix_jax.structure.molecule.descriptors import (
     check_focal_atoms,
@@ -91,7 +92,7 @@ class MoleculeTokenizer:
             for item in results
         ]
 
-    def decode(self, struct_selfies: str, mmff: bool = False) -> Chem.Mol:
+    def decode(self, struct_selfies: str, mmff: bool = False, refine: bool = False) -> Chem.Mol:
         """The molecule that a string spells, its atoms in string order, with one conformer.
 
         Atom 0 is at the origin, atom 1 on +x, atom 2 in the xy plane (angstrom). The string decides
@@ -101,19 +102,23 @@ class MoleculeTokenizer:
 
         Args:
           struct_selfies: tokens `[SELFIES code]` one after another.
-          mmff: relax the rebuilt coordinates with the MMFF94 force field.
+          mmff: relax the coordinates with the MMFF94 force field.
+          refine: make all tokens, ring closures and usual bond lengths agree at once, instead of
+            placing each atom after the one before (`refinement`). A molecule that this does not
+            improve keeps its sequential coordinates and says why in its property
+            `refinement_problem`.
 
         Raises:
           MoleculeError: the string is malformed, has a code outside the codebook, spells no
             molecule that RDKit accepts, or gives an undefined frame; MMFF lacks parameters.
         """
-        [result] = self.decode_batch([struct_selfies], mmff)
+        [result] = self.decode_batch([struct_selfies], mmff, refine)
         if isinstance(result, MoleculeError):
             raise result
         return result
 
     def decode_batch(
-        self, strings: Sequence[str], mmff: bool = False
+        self, strings: Sequence[str], mmff: bool = False, refine: bool = False
     ) -> list[Chem.Mol | MoleculeError]:
         """`decode` of each string; one that fails gives its error and the others go on.
 
@@ -126,22 +131,56 @@ class MoleculeTokenizer:
         built = [results[i] for i in at]
         counts = [len(item.codes) for item in built]
         references = reference_atoms(np.concatenate([item.focal for item in built]), counts)
-        descriptors = self._table[np.concatenate([item.codes for item in built])]
+        codes = np.concatenate([item.codes for item in built])
+        descriptors = self._table[codes]
         positions = rebuild(descriptors, references)
         bad = degenerate(positions, references)
         ends = np.cumsum(counts)
-        for i, item, start, end in zip(at, built, ends - counts, ends, strict=True):
+        kept = []  # the place in the results, and the rows of its atoms
+        for i, item, start, end in zip(at, built, (ends - counts).tolist(), ends, strict=True):
             try:
                 _check_frames(bad[start:end], strings[i])
-                conformer = Chem.Conformer(len(item.codes))
-                conformer.SetPositions(positions[start:end])
-                item.mol.AddConformer(conformer)
+            except MoleculeError as error:
+                results[i] = error
+                continue
+            kept.append((i, slice(start, end)))
+            item.mol.AddConformer(Chem.Conformer(len(item.codes)))
+            results[i] = item.mol
+        placed = [positions[rows] for _, rows in kept]
+        if refine:
+            placed = self._refine(results, kept, codes, descriptors, references, positions)
+        for (i, _), positions_n3 in zip(kept, placed, strict=True):
+            results[i].GetConformer().SetPositions(positions_n3)
+            try:
                 if mmff:
-                    _relax(item.mol, strings[i])
-                results[i] = item.mol
+                    _relax(results[i], strings[i])
             except MoleculeError as error:
                 results[i] = error
         return results
+
+    def _refine(self, mols, kept, codes, descriptors, references, positions) -> list[np.ndarray]:
+        """Refined positions of the molecules at `kept`; where there are none, their reason too."""
+        spreads = self._spreads[codes]
+        refined = refinement.refine(
+            [
+                refinement.Decoded(
+                    mols[i],
+                    descriptors[rows],
+                    references[rows] - rows.start,
+                    spreads[rows],
+                    positions[rows],
+                )
+                for i, rows in kept
+            ]
+        )
+        for (i, _), (_, problem) in zip(kept, refined, strict=True):
+            if problem:
+                mols[i].SetProp("refinement_problem", problem)
+        return [positions_n3 for positions_n3, _ in refined]
+
+    @functools.cached_property
+    def _spreads(self) -> np.ndarray:
+        return refinement.angular_spreads(self.weights, self._table)
 
     def _build(self, struct_selfies: str) -> Built | MoleculeError:
         try:
