@@ -65,13 +65,14 @@ def _table(
 ) -> Table:
     columns = ("", "chains", "residues", "CA to CA, Å", "of 3.8 Å", "compactness", "overlaps")
     reasons = Counter(verdict.reason for verdict in verdicts if verdict.backbone is None)
-    failed = "".join(f", {reason} ({n})" for reason, n in reasons.most_common())
+    failed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common())
     return Table(
         columns,
         [(kind, *_figures(shapes)) for kind, shapes in kinds.items()],
         numeric=columns[1:],
-        caption=f"{len(verdicts)} generated{failed}. Through its codes a real chain comes back "
-        f"within {np.median(chains.rmsd):.1f} Å RMSD of its CA, with a TM-score of "
+        caption=f"Of {len(verdicts)} generated {len(kinds['generated'])} are backbones"
+        f"{f' ({failed})' if failed else ''}. Through its codes a real chain comes back within "
+        f"{np.median(chains.rmsd):.1f} Å RMSD of its CA, with a TM-score of "
         f"{np.median(chains.tm):.2f} (medians): what the structure tokenizer alone loses. Residues "
         f"and compactness are medians. Of 3.8 Å: steps from {STEP[0]} to {STEP[1]} Å. Compactness: "
         "the radius of gyration over that of a globular protein as long, 2.2 L^0.38 Å. Overlaps: "

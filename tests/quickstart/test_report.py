@@ -167,7 +167,7 @@ def test_backbones_are_shown_and_measured_beside_real_chains(content, page):
     assert "real chains 2 20 3.83 ± 0.00 100% 1.30 0.0" in shown
     # 30 steps of 3.8 and 7 of 5.7 angstrom.
     assert "generated 2 20 4.19 ± 0.75 81.1%" in shown
-    assert "3 generated, unclosed <i>segment (1)." in shown
+    assert "Of 3 generated 2 are backbones (unclosed <i>segment: 1). " in shown
     rmsd = float(re.search(r"within ([\d.]+) Å RMSD of its CA", shown)[1])
     # Stretched by a fifth along z: no turn helps, so a fifth of the CA's own spread along z.
     assert rmsd == pytest.approx(0.2 * (1.5 * np.arange(20)).std(), abs=0.06)
@@ -177,7 +177,7 @@ def test_a_page_of_no_backbone_says_so(content):
     content["backbones"] = [BackboneVerdict(reason="unclosed segment")] * 4
     shown = read_page(render(quickstart_page(**content)))
     assert "generated 0 - - - - -" in shown
-    assert "4 generated, unclosed segment (4)." in shown
+    assert "Of 4 generated 0 are backbones (unclosed segment: 4). " in shown
     assert "backbone1" not in shown
 
 
