@@ -37,7 +37,7 @@ import machine
 import numpy as np
 from rdkit import Chem
 
-from biomatrix_jax.structure.molecule import MoleculeTokenizer, conformers, vqvae
+from biomatrix_jax.structure.molecule import Encoding, MoleculeTokenizer, conformers, vqvae
 from biomatrix_jax.structure.molecule import serialization as lines
 from biomatrix_jax.structure.molecule import tokenizer as tokenizers
 from data_pipeline.sources import nci, sdf
@@ -115,41 +115,33 @@ class Ours:
 
     def __init__(self, weights: Path, molecules: Path):
         self.tokenizer = MoleculeTokenizer.from_pretrained(weights)
-        self.mols = list(Chem.SDMolSupplier(str(molecules), removeHs=False))
+        supplier = Chem.SDMolSupplier(str(molecules), removeHs=False)
+        self.mols = [mol for mol in supplier if mol]
         self.atoms = sum(mol.GetNumAtoms() for mol in self.mols)
 
     def run(self, what: str, strings: list[str]) -> dict:
-        return self._timed(what, lambda: self.work(what, strings))
+        return self._round(what, [strings if what == "decode" else self.mols])
 
     def run_one_by_one(self, what: str, strings: list[str]) -> dict:
-        batches = [[string] for string in strings] if what == "decode" else self.mols
-        if what == "decode":
-            work = lambda: [r for b in batches for r in self.tokenizer.decode_batch(b)]  # noqa: E731
-        else:
-            work = lambda: [r for m in batches for r in self.tokenizer.encode_batch([m])]  # noqa: E731
-        return self._timed(what, work)
+        return self._round(what, [[item] for item in (strings if what == "decode" else self.mols)])
 
-    def work(self, what: str, strings: list[str]) -> list:
-        if what == "decode":
-            return self.tokenizer.decode_batch(strings)
-        return self.tokenizer.encode_batch(self.mols)
-
-    def _timed(self, what: str, work: Callable[[], list]) -> dict:
+    def _round(self, what: str, batches: list[list]) -> dict:
+        work = self.tokenizer.decode_batch if what == "decode" else self.tokenizer.encode_batch
         wall, processor = time.perf_counter(), time.process_time()
-        results = work()
+        results = [result for batch in batches for result in work(batch)]
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
-        usable = [None if isinstance(item, Exception) else item for item in results]
         return {
             "seconds": wall,
             "processor_seconds": processor,
-            "results": [
-                item
-                and (
-                    item.struct_selfies if what == "encode" else item.GetConformer().GetPositions()
-                )
-                for item in usable
-            ],
+            "results": [None if isinstance(item, Exception) else said(item) for item in results],
         }
+
+
+def said(result: Encoding | Chem.Mol) -> str | np.ndarray:
+    """What of a result is compared: a string, or positions."""
+    if isinstance(result, Encoding):
+        return result.struct_selfies
+    return result.GetConformer().GetPositions()
 
 
 class Peer:
@@ -206,7 +198,7 @@ def compare(sides: dict[str, Callable], ours: Ours, rounds: int) -> dict:
         answers[what] = {side: found[0]["results"] for side, found in measured.items()}
         count = len(ours.mols) if what == "encode" else len(strings)
         result["rates"][what] = {side: rate(found[1:], count) for side, found in measured.items()}
-        result["profile"][what] = profile(what, lambda w=what: ours.work(w, strings), count, rounds)
+        result["profile"][what] = profile(what, ours, strings, rounds)
         if "published" in sides:
             rates = {
                 side: one["per_processor_second"] for side, one in result["rates"][what].items()
@@ -246,15 +238,15 @@ def agreement(answers: dict) -> dict:
     }
 
 
-def profile(what: str, work: Callable, count: int, rounds: int) -> dict[str, float]:
+def profile(what: str, ours: Ours, strings: list[str], rounds: int) -> dict[str, float]:
     """Microseconds of each part for a molecule, of the processor: medians over rounds."""
+    count = len(strings) if what == "decode" else len(ours.mols)
     found = []
     for _ in range(rounds):
         spent: Counter = Counter()
         with timed(PARTS[what], spent):
-            start = time.process_time()
-            work()
-            spent[REST] = time.process_time() - start - sum(spent.values())
+            taken = ours.run(what, strings)["processor_seconds"]
+        spent[REST] = taken - sum(spent.values())
         found.append(spent)
     return {name: statistics.median(s[name] for s in found) / count * 1e6 for name in found[0]}
 

@@ -391,9 +391,14 @@ def molecule_encode(sources, out, weights, workers, seed, as_json):
 @click.argument("out", type=_path, metavar="OUT.sdf")
 @_molecule_weights
 @_processes
-@click.option("--mmff", is_flag=True, help="Relax the coordinates with MMFF94.")
+@click.option(
+    "--refine",
+    is_flag=True,
+    help="Make all tokens, ring closures and usual bond lengths agree at once, by least squares.",
+)
+@click.option("--mmff", is_flag=True, help="Relax the coordinates with MMFF94, refined or not.")
 @click.option("--json", "as_json", is_flag=True, help="What came of it, as JSON.")
-def molecule_decode(lines, out, weights, workers, mmff, as_json):
+def molecule_decode(lines, out, weights, workers, refine, mmff, as_json):
     """Lines of codes IN.jsonl -> an SDF file of conformers in the same order, OUT.sdf or .sdf.gz.
 
     Of a line "name" and "struct_selfies" are enough. Lines that fail are in OUT.failed.jsonl, and
@@ -401,7 +406,7 @@ def molecule_decode(lines, out, weights, workers, mmff, as_json):
     """
     from biomatrix_jax.structure.molecule.commands import decode, failures_beside
 
-    summary = decode(lines, out, weights, mmff, workers)
+    summary = decode(lines, out, weights, refine, mmff, workers)
     _report(summary, out, as_json, "molecules", failures_beside(out))
 
 

@@ -41,7 +41,7 @@ def attempt(function, argument):
 torch.set_num_threads(1)
 np.seterr(all="ignore")
 tokenizer = MolStructTok(weights, device="cpu", enable_mmff=False)
-mols = list(Chem.SDMolSupplier(molecules, removeHs=False))
+mols = [mol for mol in Chem.SDMolSupplier(molecules, removeHs=False) if mol]
 print(json.dumps({"versions": {"torch": torch.__version__, "numpy": np.__version__}}), flush=True)
 for line in sys.stdin:
     what, _, strings = line.partition(" ")

@@ -30,15 +30,20 @@ if TYPE_CHECKING:
     from biomatrix_jax.structure.molecule.tokenizer import Encoding, MoleculeTokenizer
 
 TOGETHER = 128  # molecules that are encoded or decoded in one go
+PROBLEM = "refinement_problem"  # the property in which a molecule says why it is not refined
 
 Numbered = tuple[int, bytes]  # a line of a file with its number
 
 
 @dataclass
 class Summary:
-    """How many molecules were encoded or decoded, how many failed, and the first error."""
+    """How many molecules were encoded or decoded, how many failed, and the first error.
+
+    `unrefined` is how many of those decoded refinement left where their codes put them.
+    """
 
     molecules: int = 0
+    unrefined: int = 0
     failed: int = 0
     first_error: str | None = None
 
@@ -96,6 +101,7 @@ def decode(
     lines: Path,
     out: Path,
     weights: str = DEFAULT,
+    refine: bool = False,
     mmff: bool = False,
     workers: int = 1,
     stream: TextIO | None = None,
@@ -108,7 +114,9 @@ def decode(
     Args:
       lines: as `encode` writes them, also gzipped; "name" and "struct_selfies" are enough.
       out: gzipped where its name ends in .gz; replaced if it is there, when all is done.
-      mmff: relax the coordinates with MMFF94.
+      refine: make all tokens and the usual geometry agree at once; an entry that this does not
+        improve says why in a field refinement_problem.
+      mmff: relax the coordinates with MMFF94, refined ones where both are asked for.
       weights, workers, stream: as in `encode`.
 
     Raises:
@@ -126,7 +134,7 @@ def decode(
         atomic_file(out) as file,
         _compressed(file, out) as sdf,
     ):
-        work = functools.partial(_decode, place, mmff)
+        work = functools.partial(_decode, place, refine, mmff)
         results = in_order(work, chain(first, numbered), workers, TOGETHER)
         for done, ((number, _), result) in enumerate(results, start=1):
             if isinstance(result, BadInput):  # the process died
@@ -136,6 +144,7 @@ def decode(
                 failures.append(summary.fail(name, block))
             else:
                 summary.molecules += 1
+                summary.unrefined += f"<{PROBLEM}>" in block
                 sdf.write(block.encode())
             display.show(out.name, done)
     _write_failures(failures, failures_beside(out))
@@ -210,11 +219,13 @@ def _record(name: str, mol: "Chem.Mol", encoding: "Encoding | MoleculeError") ->
     }
 
 
-def _decode(place: Path, mmff: bool, batch: Sequence[Numbered]) -> list[tuple[str, str | BadInput]]:
+def _decode(
+    place: Path, refine: bool, mmff: bool, batch: Sequence[Numbered]
+) -> list[tuple[str, str | BadInput]]:
     """Name and SDF entry of each line of a batch; in a worker process."""
     results: list[tuple[str, str | BadInput]] = [_read(*line) for line in batch]
     at = [i for i, (_, result) in enumerate(results) if not isinstance(result, BadInput)]
-    decoded = _tokenizer(place).decode_batch([results[i][1] for i in at], mmff)
+    decoded = _tokenizer(place).decode_batch([results[i][1] for i in at], mmff, refine)
     for i, result in zip(at, decoded, strict=True):
         name = results[i][0]
         results[i] = name, result if isinstance(result, BadInput) else _sdf_entry(result, name)
@@ -243,7 +254,8 @@ def _sdf_entry(mol: "Chem.Mol", name: str) -> str:
     from rdkit import Chem
 
     mol.SetProp("_Name", name)
-    return Chem.MolToMolBlock(mol) + "$$$$\n"
+    field = f">  <{PROBLEM}>\n{mol.GetProp(PROBLEM)}\n\n" if mol.HasProp(PROBLEM) else ""
+    return f"{Chem.MolToMolBlock(mol)}{field}$$$$\n"
 
 
 def _write_failures(failures: list[str], path: Path) -> None:

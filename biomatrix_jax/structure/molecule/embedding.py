@@ -36,7 +36,10 @@ def with_conformer(mol: Chem.Mol, seed: int) -> Chem.Mol:
             raise NoConformer(name, "ETKDGv3 finds no embedding")
         # On a copy, because MMFF leaves a molecule with its own idea of what is aromatic.
         relaxed = Chem.Mol(mol)
-        rdForceFieldHelpers.MMFFOptimizeMolecule(relaxed, maxIters=MMFF_ITERATIONS)
+        try:
+            rdForceFieldHelpers.MMFFOptimizeMolecule(relaxed, maxIters=MMFF_ITERATIONS)
+        except RuntimeError as error:
+            raise NoConformer(name, "MMFF94 finds no way to relax it") from error
     positions = np.round(relaxed.GetConformer().GetPositions(), DECIMALS)
     mol.GetConformer().SetPositions(positions)
     label_stereo(mol)

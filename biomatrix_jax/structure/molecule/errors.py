@@ -74,4 +74,4 @@ class MisplacedCode(MoleculeError):
 
 
 class NoForceField(MoleculeError):
-    """MMFF has no parameters for the molecule."""
+    """MMFF has no parameters for the molecule, or cannot relax it from where its codes put it."""

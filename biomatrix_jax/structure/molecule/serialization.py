@@ -71,7 +71,7 @@ def line_up(mol: Chem.Mol) -> Line:
     _check(mol)
     try:
         smiles = Chem.MolToSmiles(mol, canonical=True, kekuleSmiles=True, isomericSmiles=False)
-    except ValueError as error:  # a molecule whose bonds were edited after it was sanitized
+    except (ValueError, RuntimeError) as error:  # its bonds were edited after it was sanitized
         raise UnusableMolecule(_name(mol), f"RDKit refuses it ({_last_line(error)})") from error
     order = np.array(mol.GetProp("_smilesAtomOutputOrder").strip("[],").split(","), np.int32)
     name = _name(mol, smiles)
@@ -123,7 +123,7 @@ def build(struct_selfies: str) -> Built:
             raise UnusableMolecule(struct_selfies, "RDKit does not read its SMILES")
         try:
             Chem.SanitizeMol(mol)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise UnusableMolecule(
                 struct_selfies, f"RDKit refuses its molecule ({_last_line(error)})"
             ) from error

@@ -214,8 +214,14 @@ def _relax(mol: Chem.Mol, name: str) -> None:
 
     # On a copy, because MMFF leaves a molecule with its own idea of what is aromatic.
     relaxed = Chem.Mol(mol)
-    with rdBase.BlockLogs():
-        # 1 means that 200 steps did not converge; the coordinates are still the better ones.
-        if rdForceFieldHelpers.MMFFOptimizeMolecule(relaxed) == -1:
-            raise NoForceField(name, "MMFF has no parameters for it: decode without MMFF")
-    mol.GetConformer().SetPositions(relaxed.GetConformer().GetPositions())
+    try:
+        with rdBase.BlockLogs():
+            # 1 means that 200 steps did not converge; the coordinates are still the better ones.
+            if rdForceFieldHelpers.MMFFOptimizeMolecule(relaxed) == -1:
+                raise NoForceField(name, "MMFF has no parameters for it: decode without MMFF")
+    except RuntimeError as error:  # atoms so close that the forces lead nowhere
+        raise NoForceField(name, "MMFF finds no way to relax it: decode without MMFF") from error
+    positions = relaxed.GetConformer().GetPositions()
+    if not np.isfinite(positions).all():
+        raise NoForceField(name, "MMFF throws its atoms apart: decode without MMFF")
+    mol.GetConformer().SetPositions(positions)

@@ -15,7 +15,7 @@ from rdkit.Chem import rdMolAlign
 
 from biomatrix_jax import cli
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.molecule import MoleculeTokenizer, commands, vqvae
+from biomatrix_jax.structure.molecule import MoleculeTokenizer, commands, refinement, vqvae
 from biomatrix_jax.structure.molecule.commands import Summary, decode, encode, import_weights
 from biomatrix_jax.structure.molecule.errors import MoleculeError
 from biomatrix_jax.structure.pool import WorkerDied
@@ -97,7 +97,7 @@ def test_failures_are_lines_in_their_place_whatever_the_processes(mixed, weights
     assert failed == {2: "broken", 4: "salt", count + 1: "ring", count + 2: "c.sdf"}
     assert lines[4]["error"] == "has 2 fragments: encode them one at a time"
     assert lines[count]["name"] == "ethanol"
-    assert summary == Summary(len(lines) - 4, 4, f"broken: {lines[2]['error']}")
+    assert summary == Summary(len(lines) - 4, 0, 4, f"broken: {lines[2]['error']}")
 
 
 def test_molecules_come_back_in_order(mols, sdf, weights, tmp_path):
@@ -131,6 +131,36 @@ def test_mmff_moves_atoms(sdf, weights, tmp_path):
         for name in ("a.sdf", "b.sdf")
     )
     assert np.abs(first - second).max() > 0.05
+
+
+def test_refinement_moves_atoms_or_says_why(sdf, weights, tmp_path, monkeypatch):
+    def shift(molecules):
+        small = [len(item.positions) < 4 for item in molecules]
+        return [
+            refinement.Refined(item.positions, "is small")
+            if few
+            else refinement.Refined(item.positions + 1)
+            for item, few in zip(molecules, small, strict=True)
+        ]
+
+    monkeypatch.setattr(refinement, "refine", shift)  # the real one has tests of its own
+    lines = tmp_path / "lines.jsonl"
+    quietly(encode, [str(sdf)], lines, str(weights))
+    with lines.open("a") as file:
+        file.write('{"name": "two atoms", "struct_selfies": "[C 3][O 4]"}\n')
+    plain = quietly(decode, lines, tmp_path / "a.sdf", str(weights))
+    refined = quietly(decode, lines, tmp_path / "b.sdf", str(weights), refine=True)
+    assert (refined.molecules, refined.unrefined) == (plain.molecules, 1)
+    assert plain.unrefined == 0
+    *pairs, (_, last) = zip(
+        *(Chem.SDMolSupplier(str(tmp_path / name), removeHs=False) for name in ("a.sdf", "b.sdf")),
+        strict=True,
+    )
+    assert last.GetPropsAsDict() == {"refinement_problem": "is small"}
+    for one, two in pairs:
+        assert not two.HasProp("refinement_problem")
+        moved = two.GetConformer().GetPositions() - one.GetConformer().GetPositions()
+        np.testing.assert_allclose(moved, 1, atol=1e-3)
 
 
 def test_lines_that_do_not_decode_are_told_of(weights, tmp_path):
@@ -237,7 +267,7 @@ def test_command_line(sdf, weights, tmp_path):
     result = run("encode", sdf, lines, "--weights", weights, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
-        "molecules": 12, "failed": 0, "first_error": None, "out": str(lines)
+        "molecules": 12, "unrefined": 0, "failed": 0, "first_error": None, "out": str(lines)
     }  # fmt: skip
     result = run("decode", lines, out, "--weights", weights)
     assert result.exit_code == 0

@@ -1,10 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from rdkit import Chem
 
+from biomatrix_jax.structure.molecule import conformers
 from biomatrix_jax.structure.molecule.conformers import Described, describe_molecules
 from biomatrix_jax.structure.molecule.errors import (
     CollinearReferences,
+    FocalAtomZero,
     NoConformer,
     UnusableMolecule,
 )
@@ -55,6 +59,17 @@ def test_linear_molecules_have_no_frames(mols):
     assert isinstance(first, CollinearReferences)
     assert str(first).startswith("diacetylene: atom ")
     assert isinstance(other, Described)
+
+
+def test_an_atom_that_hangs_on_the_first_alone(mols, monkeypatch):
+    # RDKit starts at an atom with one neighbour where there is any, so this takes making up.
+    line = conformers.line_up(mols[0])
+    monkeypatch.setattr(
+        conformers, "line_up", lambda mol: dataclasses.replace(line, focal=[-1, 0, 1, 0, *[3] * 5])
+    )
+    [error] = describe_molecules([mols[0]])
+    assert isinstance(error, FocalAtomZero)
+    assert str(error).startswith("CCO: atom 3 in string order hangs on the first atom alone")
 
 
 def test_all_atoms_in_one_place():

@@ -151,6 +151,29 @@ def test_mmff_without_parameters_is_an_error(mols):
 
 
 @pytest.mark.parametrize(
+    ("failure", "problem"),
+    [
+        (RuntimeError("Invariant Violation"), "finds no way to relax it"),
+        (np.nan, "throws its atoms apart"),
+    ],
+)
+def test_mmff_that_fails_is_an_error(mols, monkeypatch, failure, problem):
+    from rdkit.Chem import rdForceFieldHelpers
+
+    def fail(mol):
+        if isinstance(failure, Exception):
+            raise failure
+        mol.GetConformer().SetAtomPosition(0, (failure, 0.0, 0.0))
+        return 1
+
+    monkeypatch.setattr(rdForceFieldHelpers, "MMFFOptimizeMolecule", fail)
+    [described] = describe_molecules([mols[0]])
+    string = join(described.line, np.arange(len(described.descriptors)))
+    with pytest.raises(NoForceField, match=problem):
+        knowing(described.descriptors).decode(string, mmff=True)
+
+
+@pytest.mark.parametrize(
     ("string", "error", "problem"),
     [
         ("[C 1][C 64]", TokenOutside, "code 64 is not among the 64 codes"),
