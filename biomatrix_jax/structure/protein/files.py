@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from Bio.PDB import Chain as BioChain
 
 SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")  # each also with .gz
-MAX_ATOMS = 1_000_000  # of the backbone, kept in memory: about a gigabyte
+MAX_ATOMS = 1_000_000  # of the backbone, kept in memory: about two gigabytes
 MAX_BYTES = 2**31  # uncompressed; they pass through, so this bounds time alone
 _MAX_LINE = 2**20
 
