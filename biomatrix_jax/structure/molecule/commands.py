@@ -37,13 +37,9 @@ Numbered = tuple[int, bytes]  # a line of a file with its number
 
 @dataclass
 class Summary:
-    """How many molecules were encoded or decoded, how many failed, and the first error.
-
-    `unrefined` is how many of those decoded refinement left where their codes put them.
-    """
+    """How many molecules were encoded or decoded, how many failed, and the first error."""
 
     molecules: int = 0
-    unrefined: int = 0
     failed: int = 0
     first_error: str | None = None
 
@@ -52,6 +48,13 @@ class Summary:
         self.failed += 1
         self.first_error = self.first_error or f"{name}: {_problem(error)}"
         return _line({"name": name, "error": _problem(error)})
+
+
+@dataclass
+class DecodeSummary(Summary):
+    """Also, how many of the molecules refinement left where their codes put them."""
+
+    unrefined: int = 0
 
 
 def encode(
@@ -105,7 +108,7 @@ def decode(
     mmff: bool = False,
     workers: int = 1,
     stream: TextIO | None = None,
-) -> Summary:
+) -> DecodeSummary:
     """Lines of codes to an SDF file, a conformer for each line, in order.
 
     Lines that fail are missing there; OUT.failed.jsonl, beside it and without OUT's .sdf, tells of
@@ -127,7 +130,7 @@ def decode(
     first = list(islice(numbered, 1))
     if not first:
         raise BadInput(f"{lines}: there is no line in it")
-    summary = Summary()
+    summary = DecodeSummary()
     failures: list[str] = []
     with (
         _begin(stream, weights) as (display, place),
