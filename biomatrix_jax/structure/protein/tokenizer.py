@@ -20,8 +20,7 @@ from biomatrix_jax.structure.protein.quantizer import NO_CODE
 from biomatrix_jax.structure.protein.vqvae import ProteinVQVAE
 
 FARTHEST = 1e6  # angstrom; so far from the origin float32 does not hold a bond any more
-# Of a batch, where one chain does not fill the device. On a CPU it does: see
-# benchmarks/proteins.py.
+# Of a batch on an accelerator. A CPU is busy with one chain: see benchmarks/proteins.py.
 RESIDUES_AT_ONCE = 8192
 # Letters of no single residue, and of residues that the published encoder never saw.
 _AS_X = str.maketrans("BJOUZ", "XXXXX")
@@ -46,8 +45,9 @@ class ProteinTokenizer:
     """A codebook of backbone conformations with its encoder and decoder.
 
     The codes of a chain are those that the published encoder gives it when it comes alone. They
-    depend on the sequence as well as on the coordinates, and not on what else is encoded: a chain
-    runs in the same program in any call.
+    depend on the sequence as well as on the coordinates. They do not depend on what else is
+    encoded, since a chain runs in the same program in any call, nor on the pose, but for what
+    `gaps` says of chains with gaps.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ProteinTokenizer:
         """
         Args:
           residues: so many, padding included, run at once, or a single chain; by default as many as
-            suit the device.
+            suit the device. A call with fewer takes as long.
         """
         self.config = config
         self._model = nnx.split(model)
