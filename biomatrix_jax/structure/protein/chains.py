@@ -94,7 +94,8 @@ def read_chain(chain: "BioChain.Chain", limits: Limits, atoms: Sequence[str] = B
         placed += [None] * (0 if previous is None else missing_between(previous, residue))
         placed.append(residue)
         if len(placed) > limits.max_residues:
-            raise TooLong(entry, name, f"longer than {limits.max_residues} residues")
+            problem = f"longer than {limits.max_residues} residues: cut it into domains"
+            raise TooLong(entry, name, problem)
     backbone = np.stack([_coordinates(residue, atoms) for residue in placed])
     unobserved = ~np.isfinite(backbone).all(axis=(1, 2))
     backbone[unobserved] = np.nan

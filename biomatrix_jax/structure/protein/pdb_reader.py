@@ -20,6 +20,7 @@ _SERIAL = re.compile(r" *[0-9]+")
 _STARS = re.compile(r"\*+")  # what Fortran writes where a number has no room
 _THREE_COORDINATES = re.compile(r"(?:[ 0-9-]{4}\.[0-9]{3}){3}")
 _OF_AN_ATOM = ("ANISOU", "SIGATM", "SIGUIJ")
+_COORDINATES_END = 54  # columns
 _LAST = ("END", "CONECT", "MASTER")
 _ADVICE = "an overflowed or shifted column: write the structure as mmCIF"
 
@@ -65,13 +66,15 @@ def read_pdb(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
 
 
 def _atom(line: str, number: int) -> Atom:
-    residue, chain = line[17:20], line[21:22]
+    if len(line) < _COORDINATES_END:
+        raise Unreadable(f"an atom without three coordinates (line {number})")
+    residue, chain = line[17:20], line[21]
     if residue in LETTERS and line[20] != " ":
         raise Unreadable(
             f"column 21 is not blank (line {number}): residue names of four letters and chain ids "
             "of two need mmCIF"
         )
-    if not line[26:27].isalpha() and line[26:27] != " ":
+    if not line[26].isalpha() and line[26] != " ":
         raise Unreadable(f"residue number {line[22:27]!r} (line {number}): {_ADVICE}")
     if not _INTEGER.fullmatch(line[22:26]):
         raise Unreadable(f"residue number {line[22:26]!r} (line {number}): {_ADVICE}")

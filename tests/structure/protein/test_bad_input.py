@@ -233,6 +233,8 @@ SHIFTED = {
     "two decimals": LINE.replace("12.345", " 12.34"),
     "cut in the coordinates": LINE[:53] + "\n",
     "cut before the coordinates": LINE[:26] + "\n",
+    "cut after the residue's name": LINE[:20] + "\n",
+    "cut after the record's name": LINE[:4] + "\n",
     "stars for a coordinate": LINE.replace("  12.345", "********"),
     "columns lost": LINE.replace("ALA A", "ALA"),
     "a tab": LINE.replace("ALA A", "ALA\tA").replace("   1      12", "1      12"),

@@ -134,7 +134,10 @@ def test_what_the_tokenizer_refuses_is_an_error_of_that_chain(tokenizer, tmp_pat
     first, second, third, fourth = lines(tmp_path / "o")
     assert (first["chain"], third["chain"]) == ("A", "C")
     assert second == {"name": "x", "error": "x, chain B: it is all W"}
-    assert fourth == {"name": "x", "error": "x, chain D: longer than 100 residues"}
+    assert fourth == {
+        "name": "x",
+        "error": "x, chain D: longer than 100 residues: cut it into domains",
+    }
 
 
 def test_a_chain_without_o_is_encoded(tokenizer, tmp_path):
