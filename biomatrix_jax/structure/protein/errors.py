@@ -14,7 +14,8 @@ class ProteinError(BadInput):
     """
 
     def __init__(self, entry: str, chain: str, problem: str):
-        where = ", ".join([entry, *([f"chain {chain}"] if chain else [])])
+        where = f"{entry}, chain {chain}" if chain else entry
+        where = where if len(where) <= 200 else f"{where[:197]}..."
         super().__init__(f"{where}: {problem}")
         self.entry = entry
         self.chain = chain

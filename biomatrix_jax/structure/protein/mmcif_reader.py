@@ -14,7 +14,7 @@ _TOKEN = re.compile(
     r"""'(?P<single>.*?)'(?=\s|$)|"(?P<double>.*?)"(?=\s|$)|(?P<note>\#.*)|(?P<bare>\S+)"""
 )
 _WORD = re.compile(r"_.*|loop_|stop_|global_|data_.*|save_.*", re.IGNORECASE)
-_INTEGER = re.compile(r"[-+]?[0-9]+")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _UNKNOWN = (".", "?")
 _IDS = ("_entry.id", "_struct.entry_id", "_exptl.entry_id")
@@ -144,16 +144,18 @@ class _Atoms:
             self._assembly.mention(chain)
             return
         if row[self._group] != "ATOM":
-            raise Unreadable(f"a row of atoms out of place (line {line}): {row[self._group]!r}")
+            raise Unreadable(
+                f"a row of atoms out of place (line {line}): {row[self._group][:40]!r}"
+            )
         number = row[self._number]
         if number in _UNKNOWN:
             self._assembly.damage(chain, f"an atom without a residue number (line {line})")
             return
         if not _INTEGER.fullmatch(number):
-            raise Unreadable(f"residue number {number!r} (line {line})")
+            raise Unreadable(f"residue number {number[:40]!r} (line {line})")
         insertion = _known(row, self._insertion, " ")
         if insertion != " " and not insertion.isalpha():
-            raise Unreadable(f"insertion code {insertion!r} (line {line})")
+            raise Unreadable(f"insertion code {insertion[:40]!r} (line {line})")
         x, y, z = (_coordinate(row[place], line) for place in self._coordinates)
         atom = Atom(
             chain=chain,

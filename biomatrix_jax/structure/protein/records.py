@@ -48,7 +48,7 @@ def line(name: str, chain: Chain, codes: np.ndarray) -> str:
             "sequence": chain.sequence,
             "codes": codes.tolist(),
             "numbers": [_number_as_json(number) for number in chain.numbers],
-            "b_factors": [None if np.isnan(b) else round(float(b), 2) for b in chain.b_factors],
+            "b_factors": [round(float(b), 2) if np.isfinite(b) else None for b in chain.b_factors],
         }
     )
 
@@ -123,7 +123,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_b(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and abs(value) < 1e6)
+    return value is None or (type(value) in (int, float) and abs(value) < 1e38)
 
 
 def _number_as_json(number: Number | None) -> int | str | None:

@@ -23,5 +23,11 @@ def test_an_error_about_a_file_names_no_chain():
     assert str(ProteinError("x/1abc.pdb", "", "empty file")) == "x/1abc.pdb: empty file"
 
 
+def test_a_message_stays_short_whatever_a_file_calls_itself():
+    error = ProteinError("x" * 10_000, "y" * 10_000, "empty file")
+    assert str(error) == "x" * 197 + "...: empty file"
+    assert error.entry == "x" * 10_000
+
+
 def test_there_is_a_type_for_each_reason():
     assert len(TYPES) == 8

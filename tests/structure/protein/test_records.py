@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,13 @@ def test_a_line_is_read_as_it_was_written():
     chain = found.chain(backbone)
     assert (chain.id, chain.sequence, chain.numbers) == ("B", "MKXV", CHAIN.numbers)
     assert chain.backbone is backbone
+
+
+def test_a_b_factor_beyond_all_numbers_is_none():
+    chain = replace(CHAIN, b_factors=np.float32([np.inf, 2e6, 0, 0]))
+    line = records.line("1abc", chain, CODES)
+    assert json.loads(line)["b_factors"] == [None, 2e6, 0, 0]
+    assert records.read_line(line.encode(), "line 1").b_factors[1] == 2e6
 
 
 def test_a_name_and_codes_are_enough():
