@@ -80,9 +80,9 @@ def conformers(judged: Judged, known: Collection[str]) -> Section:
     return Section(
         "Molecules in three dimensions",
         [Views(views), *([Gallery(tiles)] if tiles else [])],
-        lead="Written as SELFIES symbols with structure codes, and rebuilt from the codes atom by "
-        "atom, without a force field. The first distinct ones, in the order they were generated. "
-        "Drag to turn the large ones; the wheel zooms while Ctrl is down.",
+        lead="Written as SELFIES symbols with structure codes, and rebuilt from the codes, all of "
+        "them made to agree at once, without a force field. The first distinct ones, in the order "
+        "they were generated. Drag to turn the large ones; the wheel zooms while Ctrl is down.",
     )
 
 

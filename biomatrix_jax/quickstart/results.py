@@ -14,6 +14,8 @@ from biomatrix_jax.quickstart import backbones as judging
 from biomatrix_jax.quickstart.backbones import BackboneVerdict
 from biomatrix_jax.quickstart.journal import Stage, machine, versions
 from biomatrix_jax.quickstart.molecules import Judged, first_of_each, judge_all
+from biomatrix_jax.structure.molecule.errors import MoleculeError
+from biomatrix_jax.tokens import Molecule3D
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -29,10 +31,26 @@ def judge_molecules(
     generated: Generated, known: Collection[str], tokenizer: "MoleculeTokenizer"
 ) -> dict[str, Judged]:
     """Those modalities that are molecules, against the canonical SMILES of the training data."""
+    decode = _refined(generated["molecule_3d"], tokenizer)
     return {
-        modality: judge_all(generated[modality], known, tokenizer.decode)
+        modality: judge_all(generated[modality], known, decode)
         for modality in ("selfies", "molecule_3d", "smiles")
     }
+
+
+def _refined(generations: Sequence["Generation"], tokenizer: "MoleculeTokenizer"):
+    """A `decode` of the molecules that these hold: all done at once, which compiles less."""
+    strings = [
+        s.struct_selfies for g in generations for s in g.segments if isinstance(s, Molecule3D)
+    ]
+    mols = dict(zip(strings, tokenizer.decode_batch(strings, refine=True), strict=True))
+
+    def decode(struct_selfies: str) -> "Chem.Mol":
+        if isinstance(mol := mols[struct_selfies], MoleculeError):
+            raise mol
+        return mol
+
+    return decode
 
 
 def judge_backbones(
