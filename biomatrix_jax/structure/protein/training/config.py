@@ -15,6 +15,7 @@ class LossWeights:
     distance: float = 0.01
     direction: float = 0.05
     codebook: float = 1.0  # of commitment and orthogonality together
+    distance_clamp: float = 25.0  # square angstrom: no difference of distances counts more
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class TrainingConfig:
 
     Attributes:
       steps: of the optimizer.
+      init_from: a tokenizer's directory to start from, weights and codebook; "": random weights.
       continuous_steps: at the beginning, in which latents pass without codes; the codebook starts
         from the latents at their end.
       evaluate_every: steps from one measurement on held-out chains to the next; one at the end.
@@ -73,6 +75,7 @@ class TrainingConfig:
     batch: BatchConfig = BatchConfig()
     mesh: MeshConfig = field(default_factory=MeshConfig)
     rules: ShardingRules = field(default_factory=ShardingRules)
+    init_from: str = ""
     steps: int = 100_000
     continuous_steps: int = 0
     evaluate_every: int = 1000
@@ -85,5 +88,7 @@ class TrainingConfig:
                 raise BadInput(f"{name} must be positive, not {getattr(self, name)}")
         if not 0 <= self.continuous_steps < self.steps:
             raise BadInput("continuous_steps must leave steps for the codebook")
+        if self.init_from and self.continuous_steps:
+            raise BadInput("init_from brings a codebook: set continuous_steps to 0")
         if max(self.batch.lengths) > self.model.max_length:
             raise BadInput("batch.lengths has more residues than model.max_length")

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from biomatrix_jax.model.products import product
 from biomatrix_jax.structure.protein.superposition import kabsch, moved
 
-DISTANCE_CLAMP = 25.0  # square angstrom
-DIRECTION_CLAMP = 20.0  # angstrom^4: directions are not normalised
+DISTANCE_CLAMP = 25.0  # square angstrom, as published
+DIRECTION_CLAMP = 20.0  # angstrom^4, as directions are not normalised
 
 
 def aligned_error(
@@ -32,11 +32,17 @@ def aligned_error(
 
 
 def distance_error(
-    predicted_bl33: jax.Array, true_bl33: jax.Array, observed_bl: jax.Array
+    predicted_bl33: jax.Array,
+    true_bl33: jax.Array,
+    observed_bl: jax.Array,
+    clamp: float = DISTANCE_CLAMP,
 ) -> jax.Array:
-    """Mean over all pairs of atoms of the squared difference of their distances, clamped."""
+    """Mean over all pairs of atoms of the squared difference of their distances, clamped.
+
+    A pair beyond the clamp has no gradient: at first, when all atoms lie together, nearly all are.
+    """
     counts = jnp.repeat(observed_bl, 3, axis=1)
-    return _pairs(_distances(predicted_bl33), _distances(true_bl33), counts, DISTANCE_CLAMP)
+    return _pairs(_distances(predicted_bl33), _distances(true_bl33), counts, clamp)
 
 
 def direction_error(

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.sharding.mesh import make_mesh
 from biomatrix_jax.structure.protein import weights
+from biomatrix_jax.structure.protein.config import QuantizerConfig
+from biomatrix_jax.structure.protein.quantizer import CodeStatistic
 from biomatrix_jax.structure.protein.training import data
 from biomatrix_jax.structure.protein.training.chains import TrainingChain
 from biomatrix_jax.structure.protein.training.checkpoint import restore, save
 from biomatrix_jax.structure.protein.training.config import BatchConfig, TrainingConfig
-from biomatrix_jax.structure.protein.training.step import Step, make_step
+from biomatrix_jax.structure.protein.training.step import State, Step, make_step
 
 METRICS, CONFIG, WEIGHTS, CHECKPOINT = "metrics.jsonl", "config.yaml", "weights", "state.npz"
 KMEANS_RESIDUES = 4  # for each code, that k-means starts from
@@ -61,7 +64,7 @@ def train(
     with open(out / METRICS, "a", encoding="utf-8") as file:
         while done < config.steps:
             discrete = done >= config.continuous_steps
-            if done == config.continuous_steps:
+            if done == config.continuous_steps and not config.init_from:
                 state = step.first_codes(state, *_for_kmeans(step, state, sampler, config))
             started = time.perf_counter()
             state, metrics = step.train(state, sampler.batch(done), discrete)
@@ -87,7 +90,7 @@ def train(
 
 
 def measured(
-    step: Step, state, held: Sequence[data.Prepared], config: BatchConfig
+    step: Step, state: State, held: Sequence[data.Prepared], config: BatchConfig
 ) -> dict[str, float]:
     """RMSD of N, CA, C of held-out chains, angstrom; of those that `config.lengths` can hold."""
     longest = max(config.lengths)
@@ -118,7 +121,7 @@ def _due(done: int, config: TrainingConfig) -> bool:
     return done % config.evaluate_every == 0 or done == config.steps
 
 
-def _for_kmeans(step: Step, state, sampler: data.Sampler, config: TrainingConfig):
+def _for_kmeans(step: Step, state: State, sampler: data.Sampler, config: TrainingConfig):
     """Latents [n, C] of the batches to come, enough for the number of codes; weights [n]."""
     wanted = KMEANS_RESIDUES * config.model.quantizer.codes
     count = -(-wanted // config.batch.residues)
@@ -128,7 +131,25 @@ def _for_kmeans(step: Step, state, sampler: data.Sampler, config: TrainingConfig
     return latents, weights.astype(np.float32)
 
 
-def _resume(out: Path, config: TrainingConfig, step: Step):
+def _initial(config: TrainingConfig, step: Step) -> State:
+    state = step.start(config.seed)
+    if not config.init_from:
+        return state
+    found, model = weights.read(config.init_from)
+    # What says how to train may differ, what says which weights there are may not.
+    theirs, ours = (replace(c, quantizer=_sizes(c.quantizer)) for c in (found, config.model))
+    if theirs != ours:
+        raise BadInput(f"{config.init_from} has other sizes than `model` says: make them alike")
+    _, params, statistics = nnx.split(model, nnx.Param, CodeStatistic)
+    there = state._replace(params=params, statistics=statistics)
+    return jax.tree.map(lambda x, lies: jax.device_put(x, lies.sharding), there, step.state)
+
+
+def _sizes(config: QuantizerConfig) -> QuantizerConfig:
+    return QuantizerConfig(dim=config.dim, codes=config.codes)
+
+
+def _resume(out: Path, config: TrainingConfig, step: Step) -> State:
     """The state to go on from; `out` gets the settings, and loses metrics that come again."""
     out.mkdir(parents=True, exist_ok=True)
     settings, place = dump(config), out / CONFIG
@@ -141,7 +162,7 @@ def _resume(out: Path, config: TrainingConfig, step: Step):
         raise BadInput(f"{place} has other settings: choose another place, or go on with those")
     if not (out / CHECKPOINT).exists():
         (out / METRICS).unlink(missing_ok=True)
-        return step.start(config.seed)
+        return _initial(config, step)
     state = restore(out / CHECKPOINT, step.state)
     lines = (out / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
     with atomic_file(out / METRICS, "w") as file:
