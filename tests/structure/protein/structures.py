@@ -66,8 +66,8 @@ def cif_row(
     occupancy=1.0, b_factor=9.0, model=1, asym="A",
 ) -> str:  # fmt: skip
     return (
-        f"{group} 1 {atom.strip(chr(34))[0]} {atom} {altloc} {residue} {asym} {number} {code} {x:.3f} {y:.3f} "
-        f"0.000 {occupancy:.2f} {b_factor:.2f} {number} {chain} {model}\n"
+        f"{group} 1 {atom.strip(chr(34))[0]} {atom} {altloc} {residue} {asym} {number} {code} "
+        f"{x:.3f} {y:.3f} 0.000 {occupancy:.2f} {b_factor:.2f} {number} {chain} {model}\n"
     )
 
 
