@@ -15,7 +15,6 @@ class LossWeights:
     distance: float = 0.01
     direction: float = 0.05
     codebook: float = 1.0  # of commitment and orthogonality together
-    distance_clamp: float = 25.0  # square angstrom: no difference of distances counts more
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class BatchConfig:
     residues: int = 16384  # of a batch, padding included; rows x length
     lengths: tuple[int, ...] = (128, 256, 512)  # a batch has one of them
     shares: tuple[float, ...] = (1.0, 1.0, 1.0)  # how often each of `lengths` is drawn
-    shortest_steps: int = 0  # at the beginning, whose batches have the shortest length alone
     bent: float = 0.0  # share of the rows whose chain is bent first, see bending.py
     bends: int = 2
     bend_spread: float = 0.6  # radians

@@ -68,9 +68,7 @@ class Sampler:
     def batch(self, step: int) -> Batch:
         """The batch of a step; no other step's is needed for it."""
         random = np.random.default_rng([self.seed, step])
-        first = step < self.config.shortest_steps
-        pool = 0 if first else random.choice(len(self._pools), p=self._shares)
-        length, members, weights = self._pools[pool]
+        length, members, weights = self._pools[random.choice(len(self._pools), p=self._shares)]
         rows = self.config.residues // length
         chosen = random.choice(members, rows, p=weights)
         return padded([self._window(self._chains[i], length, random) for i in chosen], length)

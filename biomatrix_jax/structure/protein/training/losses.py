@@ -32,17 +32,16 @@ def aligned_error(
 
 
 def distance_error(
-    predicted_bl33: jax.Array,
-    true_bl33: jax.Array,
-    observed_bl: jax.Array,
-    clamp: float = DISTANCE_CLAMP,
+    predicted_bl33: jax.Array, true_bl33: jax.Array, observed_bl: jax.Array
 ) -> jax.Array:
     """Mean over all pairs of atoms of the squared difference of their distances, clamped.
 
-    A pair beyond the clamp has no gradient: at first, when all atoms lie together, nearly all are.
+    The clamp decides what is learnt first: a pair far from right has no gradient, so that chains
+    come right from their neighbours on. With a clamp of 400 a small network learnt one mean shape
+    for all chains and stayed there.
     """
     counts = jnp.repeat(observed_bl, 3, axis=1)
-    return _pairs(_distances(predicted_bl33), _distances(true_bl33), counts, clamp)
+    return _pairs(_distances(predicted_bl33), _distances(true_bl33), counts, DISTANCE_CLAMP)
 
 
 def direction_error(

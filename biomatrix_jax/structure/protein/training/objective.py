@@ -57,7 +57,7 @@ def objective(
     predicted = model.coordinates(given, batch.observed)
     structure = predicted, batch.backbone, batch.observed
     parts["aligned"] = losses.aligned_error(*structure)
-    parts["distance"] = losses.distance_error(*structure, config.losses.distance_clamp)
+    parts["distance"] = losses.distance_error(*structure)
     parts["direction"] = losses.direction_error(*structure)
     weight = config.losses
     total = sum(
