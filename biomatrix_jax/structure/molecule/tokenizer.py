@@ -4,7 +4,6 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +26,7 @@ from biomatrix_jax.structure.molecule.errors import (
 )
 from biomatrix_jax.structure.molecule.released import read_released
 from biomatrix_jax.structure.molecule.serialization import Built, build, join
+from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,17 @@ class MoleculeTokenizer:
         self._table = vqvae.code_table(tree)
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike) -> "MoleculeTokenizer":
-        """Reads a directory that `save` wrote, or the file of weights that MolStrucTok published.
+    def from_pretrained(cls, path: str | os.PathLike = DEFAULT) -> "MoleculeTokenizer":
+        """Reads a tokenizer.
+
+        Args:
+          path: a directory that `save` wrote, or the file of weights that MolStrucTok published;
+            without it the tokenizer that the package ships.
 
         Raises:
           BadInput: a file is missing or damaged, or the tensors do not fit the configuration.
         """
-        path = Path(path)
+        path = tokenizer_path("molecule", path)
         return cls(*(read_released(path) if path.is_file() else weights.read(path)))
 
     def save(self, path: str | os.PathLike) -> None:

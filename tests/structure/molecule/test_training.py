@@ -57,9 +57,6 @@ def test_the_seed_decides_everything(trained, atoms):
         jax.tree.leaves(tokenizer.weights), jax.tree.leaves(again.weights), strict=True
     ):
         np.testing.assert_array_equal(one, two)
-    other = train_vqvae(atoms, **{**SHORT, "steps": 2, "seed": 2})
-    same = train_vqvae(atoms, **{**SHORT, "steps": 2})
-    assert (other.weights["codebook"] != same.weights["codebook"]).any()
 
 
 def test_trained_weights_round_trip(trained, mols, tmp_path):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 
 from biomatrix_jax.structure.molecule.training import codebook
 from biomatrix_jax.structure.molecule.training.config import TrainingConfig
@@ -86,41 +87,30 @@ def aims(data_nf: np.ndarray, codes_n: np.ndarray, codes: int) -> tuple[np.ndarr
     return aims_k4.astype(np.float32), matter_k4.astype(np.float32)
 
 
+@partial(jax.jit, static_argnames="config")
 def _fit_heads(
-    weights: Weights, aims_k4: np.ndarray, matter_k4: np.ndarray, config: TrainingConfig
+    weights: Weights, aims_k4: jax.Array, matter_k4: jax.Array, config: TrainingConfig
 ) -> Weights:
     """Heads that give `aims_k4` on the codebook, which is all that they will ever see."""
-    heads, codes_kc = weights["heads"], weights["codebook"]
-    state = _optimizer(config).init(heads)
-    for _ in range(config.decoder_steps):
-        heads, state = _head_step(heads, state, codes_kc, aims_k4, matter_k4, config)
-    return follow_statistics(heads, _head_statistics(heads, codes_kc), momentum=1.0)
+    codes_kc, steps = weights["codebook"], config.decoder_steps
+    optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, steps))
 
+    def loss(heads: Weights) -> tuple[jax.Array, Weights]:
+        made = {name: perceptron(head, codes_kc, train=True) for name, head in heads.items()}
+        outputs = {name: output for name, (output, _) in made.items()}
+        statistics = {name: found for name, (_, found) in made.items()}
+        return sum(branches(outputs, aims_k4, matter_k4).values()), statistics
 
-def _optimizer(config: TrainingConfig) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.decoder_steps))
+    def step(_: int, carry: tuple[Weights, optax.OptState]) -> tuple[Weights, optax.OptState]:
+        heads, state = carry
+        gradients, _ = jax.grad(loss, has_aux=True)(heads)
+        updates, state = optimizer.update(gradients, state)
+        return optax.apply_updates(heads, updates), state
 
-
-@partial(jax.jit, static_argnames="config")
-def _head_step(
-    heads: Weights,
-    state: optax.OptState,
-    codes_kc: jax.Array,
-    aims_k4: jax.Array,
-    matter_k4: jax.Array,
-    config: TrainingConfig,
-) -> tuple[Weights, optax.OptState]:
-    def loss(heads: Weights) -> jax.Array:
-        outputs = {name: perceptron(head, codes_kc, train=True)[0] for name, head in heads.items()}
-        return sum(branches(outputs, aims_k4, matter_k4).values())
-
-    updates, state = _optimizer(config).update(jax.grad(loss)(heads), state)
-    return optax.apply_updates(heads, updates), state
-
-
-@jax.jit
-def _head_statistics(heads: Weights, codes_kc: jax.Array) -> Weights:
-    return {name: perceptron(head, codes_kc, train=True)[1] for name, head in heads.items()}
+    # One program, because a step is too short for thousands of calls.
+    begin = weights["heads"], optimizer.init(weights["heads"])
+    heads, _ = lax.fori_loop(0, steps, step, begin)
+    return follow_statistics(heads, loss(heads)[1], momentum=1.0)
 
 
 def _encoded(weights: Weights, data_nf: np.ndarray) -> Iterator[jax.Array]:
