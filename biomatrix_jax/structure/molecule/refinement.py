@@ -5,6 +5,12 @@ errors add up along the molecule, and the bond that closes a ring is left to cha
 starts there and looks for the positions that agree best with everything that is known: every
 token's length and direction, weighed by how coarse its code is, and what the molecular graph says
 of bond lengths, ring closures, angles, flat groups and contacts (`restraints`). No token changes.
+
+With the published weights, on their 350 worked examples less 12 that MMFF cannot take, the mean
+coordinate RMSD falls from 0.232 to 0.122 angstrom, the mean error of bond lengths from 0.031 to
+0.004, and their squared MMD from 1.81 to 0.29 (`benchmarks/molecule_reconstruction.py`); none of
+these molecules is in the table of usual geometries. What refinement cannot mend are the errors of
+torsions about freely rotating bonds, which nothing but their tokens know.
 """
 
 import itertools
