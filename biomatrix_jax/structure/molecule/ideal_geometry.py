@@ -21,7 +21,7 @@ Kind = Literal["bond", "angle", "plane"]
 
 TABLE = Path(__file__).resolve().parents[2] / "assets" / "ideal_geometry" / "table.json"
 
-_ORDERS = {
+ORDERS = {
     Chem.BondType.SINGLE: "-",
     Chem.BondType.DOUBLE: "=",
     Chem.BondType.TRIPLE: "#",
@@ -124,7 +124,7 @@ def terms(mol: Chem.Mol) -> dict[Kind, list[Term]]:
         neighbours[i].append(j)
         neighbours[j].append(i)
         conjugated = "c" if bond.GetIsConjugated() else ""
-        orders[i, j] = orders[j, i] = _ORDERS.get(bond.GetBondType(), "~") + conjugated
+        orders[i, j] = orders[j, i] = ORDERS.get(bond.GetBondType(), "~") + conjugated
 
     def smallest_ring(*members: int) -> int:
         """Size of the smallest ring through all of them, 0 for none."""

@@ -9,16 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from rdkit import Chem
 
+from biomatrix_jax.structure.molecule.ideal_geometry import ORDERS
+
 KERNELS = 0.25, 0.5, 1.0, 2.0, 4.0  # times the mean squared distance of two samples
 MMD_SAMPLES = 2000  # of each side at most
 MMD_LEAST = 20  # bonds of a type that counts
-
-_ORDERS = {
-    Chem.BondType.SINGLE: "-",
-    Chem.BondType.DOUBLE: "=",
-    Chem.BondType.TRIPLE: "#",
-    Chem.BondType.AROMATIC: ":",
-}
 
 
 def superimpose(mobile_n3: np.ndarray, target_n3: np.ndarray) -> np.ndarray:
@@ -55,7 +50,7 @@ def bond_lengths(mol: Chem.Mol, positions_n3: np.ndarray) -> tuple[list[str], np
     types, ends = [], np.zeros((mol.GetNumBonds(), 2), np.int64)
     for bond in mol.GetBonds():
         one, two = sorted((bond.GetBeginAtom().GetSymbol(), bond.GetEndAtom().GetSymbol()))
-        types.append(f"{one}{_ORDERS.get(bond.GetBondType(), '~')}{two}")
+        types.append(f"{one}{ORDERS.get(bond.GetBondType(), '~')}{two}")
         ends[bond.GetIdx()] = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
     positions_n3 = np.asarray(positions_n3)
     return types, np.linalg.norm(positions_n3[ends[:, 0]] - positions_n3[ends[:, 1]], axis=1)
