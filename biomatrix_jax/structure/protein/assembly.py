@@ -27,7 +27,7 @@ class Atom(NamedTuple):
     coordinates: tuple[float, float, float]
     occupancy: float
     b_factor: float
-    line: int
+    where: str  # in the file, for messages: its line or row
 
 
 class Assembly:
@@ -120,5 +120,5 @@ def _repeats(present, atom: Atom) -> bool:
 def _words(atom: Atom) -> str:
     return (
         f"atom {atom.name} of residue {atom.residue} {atom.number}{atom.insertion.strip()} "
-        f"(line {atom.line})"
+        f"({atom.where})"
     )

@@ -1,19 +1,20 @@
-"""The mmCIF format (CIF 1.1 syntax, PDBx dictionary): the table of atoms, row by row.
+"""The mmCIF format (PDBx dictionary): the table of atoms, by the columns that Biopython reads.
 
-Rows are read as they come, so that a large file takes no more memory than the atoms kept of it.
+gemmi reads the CIF syntax, strictly: a value too many or too few is an error, never a shift.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from math import nan
+from typing import TYPE_CHECKING, NamedTuple
 
 from biomatrix_jax.structure.protein.assembly import Assembly, Atom, Unreadable
 
+if TYPE_CHECKING:
+    from gemmi import cif
+
 FARTHEST = 1e6  # angstrom from the origin; further out float32 does not hold a bond
-_TOKEN = re.compile(
-    r"""'(?P<single>.*?)'(?=\s|$)|"(?P<double>.*?)"(?=\s|$)|(?P<note>\#.*)|(?P<bare>\S+)"""
-)
-_WORD = re.compile(r"_.*|loop_|stop_|global_|data_.*|save_.*", re.IGNORECASE)
 _INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _UNKNOWN = (".", "?")
@@ -21,11 +22,49 @@ _IDS = ("_entry.id", "_struct.entry_id", "_exptl.entry_id")
 _TITLE = "_struct.title"
 # The archives' files have this item, and end every table with a "#", the last one too.
 _ARCHIVED = "_audit_conform.dict_name"
-_CUT_SHORT = "the file is cut short: fetch it again"
+_CUT_SHORT = "the file is cut short or damaged: fetch it again"
+# Of gemmi's messages: the line, where there is one, and what is wrong.
+_MESSAGE = re.compile(r"string:(?:(\d+)\S*)?(.*)", re.DOTALL)
+_ATOMS = "_atom_site."
 
 
-class _Quoted(str):
-    """A value in quotes or in a text block, which is never a word of the language."""
+class _Row(NamedTuple):
+    """What is read of an atom, as it is written."""
+
+    group: str
+    name: str
+    residue: str
+    chain: str
+    number: str
+    x: str
+    y: str
+    z: str
+    altloc: str
+    insertion: str
+    occupancy: str
+    b_factor: str
+    model: str
+
+
+# In the order of `_Row`, the first that the table has: Biopython's choice, with its defaults for
+# what PDB files lack.
+_NEEDED = (
+    ("group_PDB",),
+    ("label_atom_id",),
+    ("label_comp_id",),
+    ("auth_asym_id", "label_asym_id"),
+    ("auth_seq_id", "label_seq_id"),
+    ("Cartn_x",),
+    ("Cartn_y",),
+    ("Cartn_z",),
+)
+_OPTIONAL = (
+    "label_alt_id",
+    "pdbx_PDB_ins_code",
+    "occupancy",
+    "B_iso_or_equiv",
+    "pdbx_PDB_model_num",
+)
 
 
 def read_mmcif(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
@@ -36,189 +75,116 @@ def read_mmcif(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
     Raises:
       Unreadable: the text is no mmCIF, is cut short, has no atoms, or a row of them is damaged.
     """
-    items: dict[str, str] = {}
-    loop: _Loop | None = None
-    name, ended = "", True  # name: of the item whose value comes next
-    tables = 0
-    for number, tokens in _tokens(lines):
-        ended = not tokens
-        if loop and loop.is_row_of_atoms(tokens):
-            loop.atoms.add(tokens, number)
-            continue
-        for token in tokens:
-            if type(token) is _Quoted or not _WORD.fullmatch(token):
-                if loop:
-                    loop.add(token, number, assembly)
-                elif name:
-                    items[name], name = token, ""
-                else:
-                    raise Unreadable(f"a value that belongs to no item (line {number})")
-            elif name:
-                raise Unreadable(f"{name} has no value (line {number})")
-            elif loop and token.startswith("_") and not loop.begun:
-                loop.columns.append(token.lower())
-            else:
-                tables += bool(loop and loop.close())
-                loop = _Loop() if token.lower() == "loop_" else None
-                name = token.lower() if token.startswith("_") else ""
-    tables += bool(loop and loop.close())
-    if name or (_ARCHIVED in items and not ended):
+    from gemmi import cif
+
+    text = "\n".join(lines)
+    try:
+        document = cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
+        line, problem = _MESSAGE.fullmatch(str(error)).groups()
+        where = f" (line {line})" if line else ""
+        raise Unreadable(f"{problem.strip()[:120]}{where}: {_CUT_SHORT}") from None
+    archived = any(block.find_value(_ARCHIVED) for block in document)
+    if archived and not text.rstrip().endswith("#"):
         raise Unreadable(_CUT_SHORT)
-    if tables != 1:
-        raise Unreadable(f"{tables or 'no'} tables of atoms (_atom_site): there should be one")
-    identifier = next((items[key] for key in _IDS if items.get(key, "?") not in _UNKNOWN), "")
-    title = items.get(_TITLE, "?")
-    return identifier, "" if title in _UNKNOWN else title
+    first: str | None = None  # model
+    for number, row in enumerate(_rows(document), start=1):
+        first = first or row.model
+        if row.model == first:
+            _add(row, f"row {number}", assembly)
+    identifier = next(filter(None, (_item(document, key) for key in _IDS)), "")
+    return identifier, _item(document, _TITLE)
 
 
-class _Loop:
-    """A table that is being read. Rows of atoms are passed on, those of others forgotten."""
+def _rows(document: "cif.Document") -> Iterator[_Row]:
+    tables = []
+    for block in document:
+        for item in block:
+            if item.loop is None:
+                continue
+            if not item.loop.length():
+                raise Unreadable(f"the table of {item.loop.tags[0]} has no row: {_CUT_SHORT}")
+            if item.loop.tags[0].lower().startswith(_ATOMS):
+                tables.append((block, item.loop))
+    if len(tables) != 1:
+        raise Unreadable(f"{len(tables) or 'no'} tables of atoms (_atom_site): there should be one")
+    [(block, loop)] = tables
+    tags = {tag.lower(): tag for tag in loop.tags}
 
-    def __init__(self):
-        self.columns: list[str] = []
-        self.begun = False  # whether values have come, and the columns are all
-        self.atoms: _Atoms | None = None
-        self._row: list[str] = []
+    def column(*names: str) -> Iterable[str] | None:
+        found = (tags.get(f"{_ATOMS}{name}".lower()) for name in names)
+        tag = next(filter(None, found), None)
+        return tag and block.find_loop(tag)
 
-    def add(self, value: str, line: int, assembly: Assembly) -> None:
-        if not self.begun:
-            self.begun = True
-            if not self.columns:
-                raise Unreadable(f"a table without columns (line {line})")
-            if any(column.startswith("_atom_site.") for column in self.columns):
-                self.atoms = _Atoms(self.columns, assembly)
-        self._row.append(value)
-        if len(self._row) == len(self.columns):
-            if self.atoms:
-                self.atoms.add(self._row, line)
-            self._row = []
-
-    def is_row_of_atoms(self, tokens: list[str]) -> bool:
-        """Whether these are one row, as they nearly always are: then they need no closer look."""
-        return (
-            self.atoms is not None
-            and not self._row
-            and len(tokens) == len(self.columns)
-            and tokens[0] in ("ATOM", "HETATM")
-        )
-
-    def close(self) -> bool:
-        """Whether there were atoms."""
-        if self._row or not self.begun:
-            raise Unreadable(f"a table of {len(self.columns)} columns ends in a row: {_CUT_SHORT}")
-        return self.atoms is not None
-
-
-class _Atoms:
-    """The columns of `_atom_site`: Biopython's choice among them, with its defaults for PDB."""
-
-    def __init__(self, columns: list[str], assembly: Assembly):
-        places = {column.removeprefix("_atom_site."): i for i, column in enumerate(columns)}
-        if len(places) != len(columns):
-            raise Unreadable("the table of atoms has a column twice")
-
-        def place(*names: str) -> int:
-            for name in names:
-                if name in places:
-                    return places[name]
+    columns = []
+    for names in _NEEDED:
+        if not (values := column(*names)):
             raise Unreadable(f"the table of atoms has no column {names[0]}")
+        columns.append(values)
+    optional = [column(name) or repeat("?") for name in _OPTIONAL]
+    return map(_Row, *columns, *optional)
 
-        self._group, self._name = place("group_pdb"), place("label_atom_id")
-        self._residue = place("label_comp_id")
-        self._chain = place("auth_asym_id", "label_asym_id")
-        self._number = place("auth_seq_id", "label_seq_id")
-        self._coordinates = [place(f"cartn_{axis}") for axis in "xyz"]
-        self._altloc, self._insertion = places.get("label_alt_id"), places.get("pdbx_pdb_ins_code")
-        self._occupancy, self._b = places.get("occupancy"), places.get("b_iso_or_equiv")
-        self._model = places.get("pdbx_pdb_model_num")
-        self._first: str | None = None  # model
-        self._assembly = assembly
 
-    def add(self, row: Sequence[str], line: int) -> None:
-        if self._model is not None:
-            self._first = self._first or row[self._model]
-            if row[self._model] != self._first:
-                return
-        chain = "" if row[self._chain] in _UNKNOWN else row[self._chain]
-        if row[self._group] == "HETATM":
-            self._assembly.mention(chain)
-            return
-        if row[self._group] != "ATOM":
-            raise Unreadable(
-                f"a row of atoms out of place (line {line}): {row[self._group][:40]!r}"
-            )
-        number = row[self._number]
-        if number in _UNKNOWN:
-            self._assembly.damage(chain, f"an atom without a residue number (line {line})")
-            return
-        if not _INTEGER.fullmatch(number):
-            raise Unreadable(f"residue number {number[:40]!r} (line {line})")
-        insertion = _known(row, self._insertion, " ")
-        if insertion != " " and not insertion.isalpha():
-            raise Unreadable(f"insertion code {insertion[:40]!r} (line {line})")
-        x, y, z = (_coordinate(row[place], line) for place in self._coordinates)
-        atom = Atom(
+def _add(row: _Row, where: str, assembly: Assembly) -> None:
+    chain = _known(row.chain, "")
+    if row.group == "HETATM":
+        assembly.mention(chain)
+        return
+    if row.group != "ATOM":
+        raise Unreadable(f"a row of atoms out of place ({where}): {row.group!r}")
+    if row.number in _UNKNOWN:
+        assembly.damage(chain, f"an atom without a residue number ({where})")
+        return
+    if not _INTEGER.fullmatch(row.number):
+        raise Unreadable(f"residue number {row.number[:40]!r} ({where})")
+    insertion = _known(row.insertion, " ")
+    if insertion != " " and not insertion.isalpha():
+        raise Unreadable(f"insertion code {insertion!r} ({where})")
+    name = _known(row.name, row.name)
+    assembly.add(
+        Atom(
             chain=chain,
-            residue=row[self._residue],
-            number=int(number),
+            residue=_known(row.residue, row.residue),
+            number=int(row.number),
             insertion=insertion,
-            name=row[self._name],
-            spelling=row[self._name],
-            altloc=_known(row, self._altloc, " "),
-            coordinates=(x, y, z),
-            occupancy=_number(_known(row, self._occupancy, ""), 0.0),
-            b_factor=_number(_known(row, self._b, ""), nan),
-            line=line,
+            name=name,
+            spelling=name,
+            altloc=_known(row.altloc, " "),
+            coordinates=(
+                _coordinate(row.x, where),
+                _coordinate(row.y, where),
+                _coordinate(row.z, where),
+            ),
+            occupancy=_number(row.occupancy, 0.0),
+            b_factor=_number(row.b_factor, nan),
+            where=where,
         )
-        self._assembly.add(atom)
+    )
 
 
-def _known(row: Sequence[str], place: int | None, default: str) -> str:
-    return default if place is None or row[place] in _UNKNOWN else row[place]
+def _item(document: "cif.Document", key: str) -> str:
+    values = (block.find_value(key) for block in document)
+    return next((_known(value, "") for value in values if value), "")
+
+
+def _known(value: str, default: str) -> str:
+    """A value without its quotes."""
+    if value in _UNKNOWN:
+        return default
+    if value[0] not in "'\";":
+        return value
+    from gemmi import cif
+
+    return cif.as_string(value)
 
 
 def _number(value: str, default: float) -> float:
     return float(value) if _NUMBER.fullmatch(value) else default
 
 
-def _coordinate(value: str, line: int) -> float:
+def _coordinate(value: str, where: str) -> float:
     if value in _UNKNOWN or value.lower() == "nan":
         return nan
     if not _NUMBER.fullmatch(value) or abs(float(value)) >= FARTHEST:
-        raise Unreadable(f"coordinate {value[:40]!r} (line {line})")
+        raise Unreadable(f"coordinate {value[:40]!r} ({where})")
     return float(value)
-
-
-def _tokens(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """The values and words of each line that has any, none for a comment, with the line's number.
-
-    A text block, lines between two that begin with a semicolon, is one value of its last line.
-    """
-    block: list[str] | None = None
-    number = 0
-    for number, line in enumerate(lines, start=1):
-        if block is not None:
-            if not line.startswith(";"):
-                block.append(line)
-                continue
-            yield number, [_Quoted("\n".join(block)), *_split(line[1:], number)]
-            block = None
-        elif line.startswith(";"):
-            block = [line[1:]]
-        elif line.strip():
-            yield number, _split(line, number)
-    if block is not None:
-        raise Unreadable(f"a text block has no end: {_CUT_SHORT}")
-
-
-def _split(line: str, number: int) -> list[str]:
-    if not any(mark in line for mark in "'\"#"):
-        return line.split()
-    tokens: list[str] = []
-    for found in _TOKEN.finditer(line):
-        if (note := found.lastgroup) == "note":
-            break
-        if note == "bare" and found["bare"][0] in "'\"":
-            raise Unreadable(f"a quote has no end (line {number})")
-        tokens.append(found["bare"] if note == "bare" else _Quoted(found[note]))
-    return tokens

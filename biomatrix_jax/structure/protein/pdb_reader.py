@@ -97,7 +97,7 @@ def _atom(line: str, number: int) -> Atom:
         # Occupancies decide between alternate locations; without them the first is taken.
         occupancy=_number(line[54:60], 0.0, number, _NUMBER if line[16] == " " else _OCCUPANCY),
         b_factor=_number(line[60:66], nan, number),
-        line=number,
+        where=f"line {number}",
     )
 
 

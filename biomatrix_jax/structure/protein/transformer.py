@@ -56,9 +56,9 @@ class Attention(nnx.Module):
 
     def __call__(self, x_bld: jax.Array, mask_bl: jax.Array, rotary) -> jax.Array:
         """0 where `mask_bl` is false; what stands there in `x_bld` reaches no other residue."""
-        q = rotate(unit(product("bld,nhd->blnh", x_bld, self.q[...])), rotary)
-        k = rotate(unit(product("bmd,khd->bmkh", x_bld, self.k[...])), rotary)
-        v = product("bmd,khd->bmkh", x_bld, self.v[...])
+        q = rotate(unit(multiplied(x_bld, self.q[...])), rotary)
+        k = rotate(unit(multiplied(x_bld, self.k[...])), rotary)
+        v = multiplied(x_bld, self.v[...])
         B, L, N, H = q.shape
         # Query head n asks key head n mod K.
         q = q.reshape(B, L, N // k.shape[2], k.shape[2], H)
@@ -66,7 +66,7 @@ class Attention(nnx.Module):
         # Not minus infinity: a row without any residue would be NaN.
         logits = jnp.where(mask_bl[:, None, None, None, :], logits, jnp.finfo(jnp.float32).min)
         out = product("bgklm,bmkh->blgkh", jax.nn.softmax(logits, axis=-1), v)
-        out = product("blnh,dnh->bld", out.reshape(B, L, N, H), self.o[...])
+        out = multiplied(out.reshape(B, L, N * H), self.o[...].reshape(-1, N * H))
         return jnp.where(mask_bl[..., None], out, 0.0)
 
 
@@ -82,7 +82,7 @@ class FeedForward(nnx.Module):
         self.down = declare(rngs, stack, (D, F), ("embed", "ffn"), F**-0.5)
 
     def __call__(self, x_bld: jax.Array) -> jax.Array:
-        up = product("bld,gfd->blgf", x_bld, self.up[...]) + self.up_bias[...]
+        up = multiplied(x_bld, self.up[...]) + self.up_bias[...]
         value, gate = up[:, :, 0], up[:, :, 1]
         return product("blf,df->bld", value * jax.nn.silu(gate), self.down[...])
 
@@ -120,6 +120,16 @@ class Transformer(nnx.Module):
             self.layers, self.project_in(x_bld), lambda layer, x: layer(x, mask_bl, rotary)
         )  # fmt: skip
         return self.project_out(self.final_norm(x_bld))
+
+
+def multiplied(x_bld: jax.Array, weight: jax.Array) -> jax.Array:
+    """[B, L, D] and [..., D] -> [B, L, ...].
+
+    As one product of two matrices: XLA on a CPU transposes a weight of more axes in memory first,
+    each time, which for a short chain takes longer than the product.
+    """
+    out = product("bld,od->blo", x_bld, weight.reshape(-1, weight.shape[-1]))
+    return out.reshape(*out.shape[:2], *weight.shape[:-1])
 
 
 def unit(x: jax.Array) -> jax.Array:
