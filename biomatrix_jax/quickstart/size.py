@@ -37,6 +37,6 @@ FULL = Size(
         "molecule_3d": (24, 200),
         "smiles": (24, 128),
         "protein_sequence": (4, 400),
-        "protein_3d": (24, 400),
+        "protein_3d": (48, 256),
     },
 )

@@ -126,7 +126,13 @@ def test_an_earlier_quickstart_is_cleared_where_it_is(tmp_path, monkeypatch, pla
 
 @pytest.mark.slow
 def test_the_whole_quickstart_meets_its_promise(tmp_path):
-    """The loss falls clearly, and nine tenths of generated SELFIES are molecules to RDKit."""
+    """The loss falls clearly, nine tenths of generated SELFIES are molecules to RDKit, and the page
+    has a molecule and a backbone in 3D."""
     result = quickstart(tmp_path / "out", size=FULL)
     assert result["loss"]["last"] < 0.5 * result["loss"]["first"]
     assert result["molecules"]["selfies"]["valid"] >= 0.9 * FULL.segments["selfies"][0]
+    assert result["molecules"]["molecule_3d"]["valid"] > 0
+    assert result["backbones"]["valid"] > 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert 'id="3dmolviewer_molecule1"' in page
+    assert 'id="3dmolviewer_backbone1"' in page
