@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from biomatrix_jax.config import dump
+from biomatrix_jax.config import dump, load_as
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.sharding.mesh import make_mesh
@@ -83,10 +83,27 @@ def train(
                 file.flush()
                 save(out / CHECKPOINT, state)
     if not (out / WEIGHTS).exists():
-        weights.write(
-            out / WEIGHTS, config.model, nnx.merge(step.graphdef, state.params, state.statistics)
-        )
+        _write(out / WEIGHTS, config, step, state)
     return out / WEIGHTS
+
+
+def export(out: Path, to: Path) -> int:
+    """Writes the weights of a training's newest checkpoint to a directory; returns its step.
+
+    Raises:
+      BadInput: `out` holds no checkpoint, or `to` is there already.
+    """
+    if not (out / CHECKPOINT).exists():
+        raise BadInput(f"{out} holds no {CHECKPOINT}: let the training come to its first one")
+    config = load_as(TrainingConfig, out / CONFIG)
+    step = make_step(config, make_mesh(config.mesh))
+    state = restore(out / CHECKPOINT, step.state)
+    _write(to, config, step, state)
+    return int(state.step)
+
+
+def _write(place: Path, config: TrainingConfig, step: Step, state: State) -> None:
+    weights.write(place, config.model, nnx.merge(step.graphdef, state.params, state.statistics))
 
 
 def measured(
