@@ -1,6 +1,7 @@
-"""Opening input files, plain or gzipped, with damage reported by the file's name."""
+"""Finding input files and opening them, plain or gzipped; damage is reported by the file's name."""
 
 import contextlib
+import glob
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -10,6 +11,20 @@ from typing import BinaryIO
 from biomatrix_jax.errors import BadInput
 
 _GZIP = b"\x1f\x8b"
+
+
+def within(where: str | Path) -> list[Path]:
+    """What is in a folder or fits a pattern (`*`, `?`, `**`), sorted.
+
+    Raises:
+      BadInput: it is neither.
+    """
+    path = Path(where)
+    if path.is_dir():
+        return sorted(path.iterdir())
+    if glob.has_magic(str(where)):
+        return sorted(map(Path, glob.glob(str(where), recursive=True)))
+    raise BadInput(f"{where}: no such file or folder")
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def views(page: Page) -> list[View]:
 
 
 def _scripts(shown: list[View]) -> list[Markup]:
-    return [view3d.library(), *(view.script for view in shown)] if shown else []
+    return [view3d.engine(), *(view.script for view in shown)] if shown else []
 
 
 def write(page: Page, path: Path) -> None:

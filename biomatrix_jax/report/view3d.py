@@ -57,7 +57,7 @@ def script(view: "py3Dmol.view", name: str) -> Markup:
     return Markup(body.replace(view.uniqueid, name))
 
 
-def library() -> Markup:
+def engine() -> Markup:
     """What comes before the views of a page: the library under its licence, and `READY`."""
     licence = (LIBRARY / "LICENSE").read_text(encoding="utf-8")
     code = gzip.decompress((LIBRARY / "3Dmol-min.js.gz").read_bytes()).decode("utf-8")

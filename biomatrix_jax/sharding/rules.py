@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -86,6 +87,24 @@ def parameter_shardings(mesh: Mesh, rules: ShardingRules, state: nnx.State) -> n
     return jax.tree_util.tree_map_with_path(
         one, state, is_leaf=lambda node: isinstance(node, nnx.Variable)
     )
+
+
+def with_shardings(tree: Any, mesh: Mesh, rules: ShardingRules) -> Any:
+    """Shapes with shardings; what is kept for a parameter lies as the parameter does.
+
+    So do the optimizer's moments; counters lie everywhere.
+    """
+
+    def is_variable(node):
+        return isinstance(node, nnx.Variable)
+
+    def place(node):
+        lies = replicated(mesh)
+        if is_variable(node):
+            lies = NamedSharding(mesh, spec(rules, node.get_metadata()["axes"], mesh))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=lies), node)
+
+    return jax.tree.map(place, tree, is_leaf=is_variable)
 
 
 def check_divides(

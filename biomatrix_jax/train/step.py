@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
-from biomatrix_jax.config import RunConfig, ShardingRules
+from biomatrix_jax.config import RunConfig
 from biomatrix_jax.model import Decoder
 from biomatrix_jax.model.attention.choose import choose
 from biomatrix_jax.model.placement import Placement
@@ -22,6 +22,7 @@ from biomatrix_jax.sharding.rules import (
     replicated,
     spec,
     state_rules,
+    with_shardings,
 )
 from biomatrix_jax.train.objective import Batch, batch_sums, gradient
 from biomatrix_jax.train.optimizer import learning_rate, make_optimizer
@@ -162,7 +163,7 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
     def lying(x, sharding):
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
-    state = _with_shardings(jax.eval_shape(start, shapes), mesh, of_state)
+    state = with_shardings(jax.eval_shape(start, shapes), mesh, of_state)
     state = state._replace(params=jax.tree.map(lying, shapes, params_lie))
     rows_lie = batch_sharding(mesh, rules)
     batch = {
@@ -182,24 +183,6 @@ def make_step(config: RunConfig, mesh: Mesh) -> Step:
             out_shardings=(state_lies, replicated(mesh)),
         ),
     )
-
-
-def _with_shardings(tree: Any, mesh: Mesh, rules: ShardingRules) -> Any:
-    """Shapes with shardings; what is kept for a parameter lies as the parameter does.
-
-    So do the optimizer's moments; counters lie everywhere.
-    """
-
-    def is_variable(node):
-        return isinstance(node, nnx.Variable)
-
-    def place(node):
-        lies = replicated(mesh)
-        if is_variable(node):
-            lies = NamedSharding(mesh, spec(rules, node.get_metadata()["axes"], mesh))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=lies), node)
-
-    return jax.tree.map(place, tree, is_leaf=is_variable)
 
 
 def _shardings(tree: Any) -> Any:

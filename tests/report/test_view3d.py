@@ -14,14 +14,14 @@ def view():
 
 
 def test_the_library_is_the_one_that_its_provenance_names():
-    code = view3d.library()
+    code = view3d.engine()
     start, stop = code.index("*/\n") + 3, code.index(view3d.READY)
     provenance = (view3d.LIBRARY / "PROVENANCE.md").read_text(encoding="utf-8")
     assert hashlib.sha256(code[start : stop - 1].encode()).hexdigest() in provenance
 
 
 def test_the_library_comes_under_its_licence():
-    head = view3d.library()[:5000]
+    head = view3d.engine()[:5000]
     assert head.startswith("/*\n")
     assert "Redistributions in binary form must reproduce the above copyright" in head
     assert "Three.js" in head

@@ -114,7 +114,7 @@ def test_a_state_dict_with_attributes_and_parameters(tmp_path):
 
 def test_the_weights_in_a_checkpoint_of_training(tmp_path):
     """Beside them lies what only an optimizer's library could build, and is not looked at."""
-    other = Call(Name("optimizer.library", "State"), (1, 2))
+    other = Call(Name("optimizer.module", "State"), (1, 2))
     tree = {"epoch": 3, "weights": {"x": tensor(SIX)}, "optimizer": {0: other}}
     path = write(tmp_path / "w.pth", tree)
     found = read_header(path, "weights")
@@ -123,7 +123,7 @@ def test_the_weights_in_a_checkpoint_of_training(tmp_path):
         read_header(path, "model")
     with pytest.raises(BadInput, match="epoch: not a tensor"):
         read_header(path)
-    with pytest.raises(BadInput, match=r"optimizer\.library\.State"):
+    with pytest.raises(BadInput, match=r"optimizer\.module\.State"):
         read_header(write(tmp_path / "v.pth", {"weights": {"x": other}}), "weights")
 
 

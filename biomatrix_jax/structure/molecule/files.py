@@ -4,7 +4,6 @@ Splitting a file is quick and parsing is not, so text is what goes to worker pro
 """
 
 import csv
-import glob
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.reading import open_binary
+from biomatrix_jax.reading import open_binary, within
 from biomatrix_jax.structure.molecule.embedding import with_conformer
 from biomatrix_jax.structure.molecule.errors import UnreadableMolecule
 
@@ -51,13 +50,7 @@ def molecule_files(where: str | Path) -> list[Path]:
         if not suffix_of(path):
             raise BadInput(f"{where}: not a kind of file that is read here: {_expected()}")
         return [path]
-    if path.is_dir():
-        candidates = sorted(path.iterdir())
-    elif glob.has_magic(str(where)):
-        candidates = sorted(map(Path, glob.glob(str(where), recursive=True)))
-    else:
-        raise BadInput(f"{where}: no such file or folder")
-    files = [file for file in candidates if suffix_of(file) and file.is_file()]
+    files = [file for file in within(where) if suffix_of(file) and file.is_file()]
     if not files:
         raise BadInput(f"{where}: no file of molecules: {_expected()}")
     return files

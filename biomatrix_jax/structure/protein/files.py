@@ -1,6 +1,5 @@
 """Structure files: which there are, and what is in one, PDB or mmCIF, plain or gzipped."""
 
-import glob
 import itertools
 import warnings
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.reading import open_binary
+from biomatrix_jax.reading import open_binary, within
 from biomatrix_jax.structure.protein.errors import UnreadableFile
 
 if TYPE_CHECKING:
@@ -49,13 +48,7 @@ def structure_files(where: str | Path) -> list[Path]:
     path = Path(where)
     if path.is_file():
         return [path]
-    if path.is_dir():
-        candidates = sorted(path.iterdir())
-    elif glob.has_magic(str(where)):
-        candidates = sorted(map(Path, glob.glob(str(where), recursive=True)))
-    else:
-        raise BadInput(f"{where}: no such file or folder")
-    files = [file for file in candidates if name_of(file) != file.name and file.is_file()]
+    files = [file for file in within(where) if name_of(file) != file.name and file.is_file()]
     if not files:
         raise BadInput(f"{where}: no structure file ({', '.join(SUFFIXES)}, each also with .gz)")
     return files

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
-from biomatrix_jax.config import ShardingRules
-from biomatrix_jax.sharding.rules import check_divides, parameter_shardings, replicated, spec
+from biomatrix_jax.sharding.rules import (
+    check_divides,
+    parameter_shardings,
+    replicated,
+    spec,
+    with_shardings,
+)
 from biomatrix_jax.structure.protein.quantizer import CodeStatistic
 from biomatrix_jax.structure.protein.training import codebook
 from biomatrix_jax.structure.protein.training.config import AdamWConfig, TrainingConfig
@@ -132,9 +137,9 @@ def make_step(config: TrainingConfig, mesh: Mesh) -> Step:
         return reconstruction(nnx.merge(graphdef, state.params, state.statistics), batch)
 
     parameter_shardings(mesh, rules, shapes)  # refuses what does not divide, by name
-    state = _lying(jax.eval_shape(initial_state, 0), mesh, rules)
+    state = with_shardings(jax.eval_shape(initial_state, 0), mesh, rules)
     lies = jax.tree.map(lambda x: x.sharding, state)
-    rows_lie = NamedSharding(mesh, PartitionSpec(*spec(rules, ("batch",), mesh)))
+    rows_lie = NamedSharding(mesh, spec(rules, ("batch",), mesh))
     return Step(
         graphdef=graphdef,
         state=state,
@@ -192,17 +197,3 @@ def _with_codebook(params: nnx.State, statistics: nnx.State, new: codebook.Codeb
 
     params = put(params, "codebook", new.codes)
     return params, put(put(statistics, "counts", new.counts), "sums", new.sums)
-
-
-def _lying(tree: Any, mesh: Mesh, rules: ShardingRules) -> Any:
-    """Shapes with shardings: what is kept for a parameter lies as it does, all else everywhere."""
-
-    def is_variable(node):
-        return isinstance(node, nnx.Variable)
-
-    def place(node):
-        axes = node.get_metadata()["axes"] if is_variable(node) else None
-        lies = NamedSharding(mesh, spec(rules, axes, mesh)) if axes else replicated(mesh)
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=lies), node)
-
-    return jax.tree.map(place, tree, is_leaf=is_variable)
