@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from biomatrix_jax.config import dump, load_as
+from biomatrix_jax.config import MeshConfig, dump, load_as
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.sharding.mesh import make_mesh
@@ -96,7 +96,8 @@ def export(out: Path, to: Path) -> int:
     if not (out / CHECKPOINT).exists():
         raise BadInput(f"{out} holds no {CHECKPOINT}: let the training come to its first one")
     config = load_as(TrainingConfig, out / CONFIG)
-    step = make_step(config, make_mesh(config.mesh))
+    # On one device: the training's own need not be here.
+    step = make_step(config, make_mesh(MeshConfig(), jax.devices()[:1]))
     state = restore(out / CHECKPOINT, step.state)
     _write(to, config, step, state)
     return int(state.step)
