@@ -41,6 +41,7 @@ class BatchConfig:
     residues: int = 16384  # of a batch, padding included; rows x length
     lengths: tuple[int, ...] = (128, 256, 512)  # a batch has one of them
     shares: tuple[float, ...] = (1.0, 1.0, 1.0)  # how often each of `lengths` is drawn
+    opens: tuple[int, ...] = ()  # the step from which on each of `lengths` is drawn; (): all from 0
     bent: float = 0.0  # share of the rows whose chain is bent first, see bending.py
     bends: int = 2
     bend_spread: float = 0.6  # radians
@@ -48,10 +49,19 @@ class BatchConfig:
     def __post_init__(self):
         if not self.lengths or len(self.shares) != len(self.lengths) or min(self.shares) < 0:
             raise BadInput("batch: give one share for each of batch.lengths, none negative")
+        if self.opens and len(self.opens) != len(self.lengths):
+            raise BadInput("batch.opens: give one step for each of batch.lengths, or none")
+        if not any(share > 0 and step <= 0 for share, step in self.schedule):
+            raise BadInput("batch: one of batch.lengths needs a share and a place in step 0")
         if min(self.lengths) < 1 or self.residues < max(self.lengths):
             raise BadInput("batch.residues must hold at least one chain of batch.lengths")
         if not 0 <= self.bent <= 1:
             raise BadInput(f"batch.bent is a share, from 0 to 1, not {self.bent}")
+
+    @property
+    def schedule(self) -> list[tuple[float, int]]:
+        """The share of each of `lengths`, and the step from which on it counts."""
+        return list(zip(self.shares, self.opens or [0] * len(self.lengths), strict=True))
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ def prepare(chain: TrainingChain) -> Prepared:
 class Sampler:
     """Draws batches of the chains that are trained on.
 
-    A batch has one length, drawn by its share, and chains longer than the next shorter length, so
-    that little of it is padding. Families are drawn by the square root of their number of such
-    chains: alike chains teach less than different ones.
+    A batch has one length, drawn by its share among those that are open at its step, and chains
+    longer than the next shorter length, so that little of it is padding. Families are drawn by the
+    square root of their number of such chains: alike chains teach less than different ones.
     """
 
     def __init__(self, chains: Sequence[Prepared], config: BatchConfig, seed: int):
@@ -63,12 +63,14 @@ class Sampler:
             weights = sizes[family] ** -0.5
             self._pools.append((length, members, weights / weights.sum()))
         order = np.argsort(config.lengths, kind="stable")
-        self._shares = np.array(config.shares)[order] / sum(config.shares)
+        self._shares, self._opens = np.array(config.schedule)[order].T
 
     def batch(self, step: int) -> Batch:
         """The batch of a step; no other step's is needed for it."""
         random = np.random.default_rng([self.seed, step])
-        length, members, weights = self._pools[random.choice(len(self._pools), p=self._shares)]
+        shares = np.where(self._opens <= step, self._shares, 0)
+        pool = random.choice(len(self._pools), p=shares / shares.sum())
+        length, members, weights = self._pools[pool]
         rows = self.config.residues // length
         chosen = random.choice(members, rows, p=weights)
         return padded([self._window(self._chains[i], length, random) for i in chosen], length)

@@ -82,6 +82,13 @@ def test_a_family_is_drawn_by_the_square_root_of_its_size(chains):
     assert found == pytest.approx(1 / (1 + 11**0.5), abs=0.03)  # not 1 / 12, not 1 / 2
 
 
+def test_a_length_is_drawn_from_its_step_on(chains):
+    source = sampler(chains, opens=(0, 20))
+    drawn = [source.batch(step).backbone.shape[1] for step in range(120)]
+    assert set(drawn[:20]) == {16}
+    assert drawn[20:].count(32) == pytest.approx(75, abs=15)  # by its share of 3 in 4
+
+
 def test_bent_rows_are_as_many_as_asked_for(chains):
     straight = sampler(chains).batch(2)
     bent = sampler(chains, bent=1.0).batch(2)
@@ -101,5 +108,10 @@ def test_settings_that_cannot_be_are_refused(chains):
         sampler(chains, lengths=(40, 64), shares=(1.0, 1.0))
     with pytest.raises(BadInput, match="one share for each"):
         BatchConfig(lengths=(16,), shares=(1.0, 1.0))
+    with pytest.raises(BadInput, match="one step for each"):
+        BatchConfig(lengths=(16,), shares=(1.0,), opens=(0, 5))
+    for shares, opens in (((1.0, 1.0), (5, 6)), ((0.0, 1.0), (0, 6)), ((0.0, 0.0), ())):
+        with pytest.raises(BadInput, match="a place in step 0"):
+            BatchConfig(lengths=(16, 32), shares=shares, opens=opens)
     with pytest.raises(BadInput, match="at least one chain"):
         BatchConfig(residues=100, lengths=(128,), shares=(1.0,))
