@@ -40,6 +40,7 @@ from rdkit import Chem
 from biomatrix_jax.structure.molecule import Encoding, MoleculeTokenizer, conformers, vqvae
 from biomatrix_jax.structure.molecule import serialization as lines
 from biomatrix_jax.structure.molecule import tokenizer as tokenizers
+from data_pipeline import sources
 from data_pipeline.sources import nci, sdf
 from data_pipeline.sources.tally import Tally
 
@@ -104,7 +105,7 @@ def main() -> None:
 
 def make_molecules(path: Path) -> Path:
     """The default set as an SDF file: what both sides read has the same digits."""
-    records = nci.read(None, nci.Options(limit=1000, seed=SEED), Tally())
+    records = sources.read("nci", None, nci.Options(limit=1000, seed=SEED), Tally())
     whole = (record for record in records if "." not in record.smiles)
     sdf.write(path, islice(whole, COUNT))
     return path

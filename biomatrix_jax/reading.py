@@ -1,16 +1,20 @@
-"""Finding input files and opening them, plain or gzipped; damage is reported by the file's name."""
+"""Finding input files and opening them, plain or compressed; damage is reported by file name."""
 
+import bz2
 import contextlib
 import glob
 import gzip
+import lzma
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from biomatrix_jax.errors import BadInput
 
-_GZIP = b"\x1f\x8b"
+# How each kind of compression begins, and how its files are called.
+_BEGINS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}
+_SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 
 def within(where: str | Path) -> list[Path]:
@@ -29,22 +33,62 @@ def within(where: str | Path) -> list[Path]:
 
 @contextlib.contextmanager
 def open_binary(path: str | Path) -> Iterator[BinaryIO]:
-    """Opens a file for reading, decompressing where its name ends in .gz or its content is gzip's.
+    """Opens a file for reading, decompressing where its name or its first bytes say so.
+
+    Known are gzip (.gz), Zstandard (.zst), bzip2 (.bz2) and xz (.xz).
 
     Raises:
-      BadInput: the file is missing or unreadable, or (while it is read) its gzip data are damaged.
+      BadInput: the file is missing or unreadable, or (while it is read) what is compressed in it
+        is damaged or cut short.
     """
     path = Path(path)
+    kind = None
     try:
         with open(path, "rb") as file:
-            if path.suffix == ".gz" or file.peek(2)[:2] == _GZIP:
-                with gzip.open(file) as content:
-                    yield content
-            else:
-                yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadInput(
-            f"{path}: damaged or truncated gzip data ({error}): fetch it again"
-        ) from None
+            kind = _SUFFIXES.get(path.suffix) or _kind_of(file.peek(8))
+            with _decompressed(file, kind) as content:
+                yield content
+    except BadInput:
+        raise
     except OSError as error:
+        if kind and error.strerror is None:  # gzip and bzip2 say so of their data
+            raise _damaged(path, kind, error) from None
         raise BadInput(f"{path}: {error.strerror or error}") from None
+    except Exception as error:
+        if kind and isinstance(error, _damage()):
+            raise _damaged(path, kind, error) from None
+        raise
+
+
+def _kind_of(begin: bytes) -> str | None:
+    return next((kind for kind, first in _BEGINS.items() if begin.startswith(first)), None)
+
+
+def _decompressed(file: BinaryIO, kind: str | None) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if kind == "gzip":
+        return gzip.open(file)
+    if kind == "bzip2":
+        return bz2.open(file)
+    if kind == "xz":
+        return lzma.open(file)
+    if kind == "zstd":
+        return zstd().open(file)
+    return contextlib.nullcontext(file)
+
+
+def zstd():
+    """The module for Zstandard: Python's own from 3.14 on."""
+    try:
+        from compression import zstd
+    except ImportError:
+        from backports import zstd
+    return zstd
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What decompressing raises for bad data."""
+    return EOFError, zlib.error, lzma.LZMAError, zstd().ZstdError
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> BadInput:
+    return BadInput(f"{path}: damaged or truncated {kind} data ({error}): fetch it again")

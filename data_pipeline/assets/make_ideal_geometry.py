@@ -19,6 +19,7 @@ from rdkit import Chem, rdBase
 
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.structure.molecule import ideal_geometry
+from data_pipeline import sources
 from data_pipeline.assets import qm9pack
 from data_pipeline.sources import nci
 from data_pipeline.sources.tally import Tally
@@ -58,7 +59,7 @@ def _qm9(wheel: Path) -> Iterator[Chem.Mol]:
 
 
 def _nci() -> Iterator[Chem.Mol]:
-    return (record.mol for record in nci.read(None, nci.Options(), Tally()))
+    return (record.mol for record in sources.read("nci", None, nci.Options(), Tally()))
 
 
 def _usable(mol: Chem.Mol, without: set[str]) -> bool:

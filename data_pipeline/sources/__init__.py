@@ -2,16 +2,21 @@
 
 A reader module has
 
-  Options                          a frozen dataclass of what a recipe may set
-  read(path, options, tally)       a generator of records; `path` None means the data in the box
+  Options                          a frozen dataclass of what a recipe may set, a `Limited`
+  inputs(path, options)            the files that hold the corpus, in order; `path` None means the
+                                   data in the box
+  read(file, options, tally)       a generator of the records of one of them
 
-It counts every record it finds in `tally`: records in = records out + dropped by reason. Damage
-that leaves the rest of a corpus unread (a truncated gzip) raises BadInput instead of being counted.
+so that files can be read apart from each other, in any process, and an interrupted pass goes on
+with the first file that is not done. A reader counts every entry it finds in `tally`: records in =
+records out + dropped by reason. Damage that leaves the rest of a file unread (a truncated gzip)
+raises BadInput instead of being counted.
 """
 
 import difflib
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -32,19 +37,26 @@ def reader(name: str) -> ModuleType:
 
 
 def read(name: str, path: str | None, options: Any, tally: Tally) -> Iterator[Record]:
-    """The records of a corpus.
+    """The records of a corpus, file after file.
 
     Args:
       name: one of READERS.
-      path: a file or folder, None for the data in the box (not every reader has some).
-      options: an instance of the reader's `Options`; None takes the defaults.
+      path: a file, a folder or a pattern, None for the data in the box (few readers have some).
+      options: an instance of the reader's `Options`; None takes the defaults. Its `limit` is of
+        the corpus.
       tally: counts what is found, kept and dropped while the records are drawn.
 
     Raises:
       BadInput: the path is missing, damaged, or has no usable record at all.
     """
     module = reader(name)
-    yield from module.read(path, module.Options() if options is None else options, tally)
-    assert tally.balanced, f"the reader {name} lost count: {tally}"
+    options = module.Options() if options is None else options
+    before = tally.records_in
+    for file in module.inputs(path, options):
+        limit = options.limit and options.limit - (tally.records_in - before)
+        if limit == 0:
+            break
+        yield from module.read(file, replace(options, limit=limit), tally)
+        assert tally.balanced, f"the reader {name} lost count in {file}: {tally}"
     if not tally.records_out:
         raise BadInput(f"{path or name}: no usable record ({tally})")

@@ -1,20 +1,20 @@
 """Some 5,000 molecules of the NCI open database, which every RDKit installation carries."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 
 from rdkit import Chem, RDConfig, rdBase
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline.formats.lines import numbered
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.conformers import NoConformer, smiles_of, with_conformers
-from data_pipeline.sources.files import read_lines
+from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
-IN_THE_BOX = os.path.join(RDConfig.RDDataDir, "NCI", "first_5K.smi")
+IN_THE_BOX = Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,13 @@ class Options(Limited):
             raise BadInput(f"seed must be below 2147483648, as RDKit wants it, not {self.seed}")
 
 
-def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
+def inputs(path: str | None, options: Options) -> list[Path]:
+    return corpus_files(path, "nci", (".smi",)) if path else [IN_THE_BOX]
+
+
+def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
     """One record per line `SMILES<tab>id`; the set names no molecules."""
-    found = _parse(path or IN_THE_BOX, options, tally)
+    found = _parse(file, options, tally)
     if options.conformers:
         made = with_conformers(found, options.seed, options.workers)
     else:
@@ -58,15 +62,12 @@ def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeR
             yield MoleculeRecord(identifier, smiles_of(result), "", result)
 
 
-def _parse(path: str, options: Options, tally: Tally) -> Iterator[tuple[str, Chem.Mol]]:
+def _parse(file: Path, options: Options, tally: Tally) -> Iterator[tuple[str, Chem.Mol]]:
     """(id, molecule without explicit hydrogens) of every line that is one."""
-    name = os.path.basename(path)
-    for number, line in enumerate(islice(read_lines(path), options.limit), start=1):
-        if not line.strip():
-            continue
+    for where, line in options.first(numbered(file)):
         tally.begin()
         smiles, _, label = line.decode("ascii", "replace").partition("\t")
-        identifier = f"nci:{label.strip() or f'{name}:{number}'}"
+        identifier = f"nci:{label.strip() or where}"
         with rdBase.BlockLogs():
             mol = Chem.MolFromSmiles(smiles)
         if mol is None or not mol.GetNumAtoms():

@@ -1,4 +1,4 @@
-"""Molecules with conformers in an SDF file, plain or gzipped; and the writer of such files.
+"""Molecules with conformers in an SDF file, plain or compressed; and the writer of such files.
 
 Making conformers costs far more than reading them, so a corpus is embedded once and then read from
 the SDF file that `write` made: same records, same order.
@@ -8,7 +8,6 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -16,9 +15,10 @@ from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
+from data_pipeline.formats.lines import read_lines
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.conformers import label_stereo, smiles_of
-from data_pipeline.sources.files import read_lines, stem
+from data_pipeline.sources.inputs import corpus_files, stem
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
@@ -26,17 +26,19 @@ NAME = "name"  # the property that holds a record's name; the title line holds i
 Options = Limited
 
 
-def read(path: str | None, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
+def inputs(path: str | None, options: Options) -> list[Path]:
+    return corpus_files(path, "sdf", (".sdf",))
+
+
+def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
     """One record per entry; entries without 3D coordinates for every atom are dropped.
 
     The title line is the record's id; an entry without one is called by the file and its number.
     """
-    if path is None:
-        raise BadInput("sdf: no data in the box, give the path of an SDF file (.sdf or .sdf.gz)")
-    entries = islice(_entries(path), options.limit)
+    entries = options.first(_entries(file))
     for number, (block, complete) in enumerate(entries, start=1):
         tally.begin()
-        identifier = block.split("\n", 1)[0].strip() or f"{stem(path)}:{number}"
+        identifier = block.split("\n", 1)[0].strip() or f"{stem(file)}:{number}"
         try:
             record = _record(block, complete, identifier)
         except BadInput as error:
@@ -84,7 +86,7 @@ def _block(record: MoleculeRecord) -> str:
     return buffer.getvalue()
 
 
-def _entries(path: str) -> Iterator[tuple[str, bool]]:
+def _entries(path: Path) -> Iterator[tuple[str, bool]]:
     """(text of an entry, whether its end was there), one entry at a time."""
     lines: list[str] = []
     for line in read_lines(path):

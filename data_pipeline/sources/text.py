@@ -1,14 +1,13 @@
-"""Documents of natural language: JSON Lines, plain or gzipped, or the text in the box."""
+"""Documents of natural language: JSON Lines, plain or compressed, or the text in the box."""
 
-import json
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import biomatrix_jax
 from biomatrix_jax.errors import BadInput
+from data_pipeline.formats.lines import json_objects
 from data_pipeline.records import TextRecord
-from data_pipeline.sources.files import read_lines
+from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
@@ -16,19 +15,19 @@ IN_THE_BOX = Path(biomatrix_jax.__file__).parent / "assets/text/gene_ontology.js
 Options = Limited
 
 
-def read(path: str | None, options: Options, tally: Tally) -> Iterator[TextRecord]:
+def inputs(path: str | None, options: Options) -> list[Path]:
+    return corpus_files(path, "text", (".jsonl",)) if path else [IN_THE_BOX]
+
+
+def read(file: Path, options: Options, tally: Tally) -> Iterator[TextRecord]:
     """One record per line `{"id", "title", "text"}`; the first two may be missing or empty.
 
     A line without an id is called by the file's name and its number. Blank lines are no records.
     """
-    path = Path(path or IN_THE_BOX)
-    for number, line in enumerate(islice(read_lines(path), options.limit), start=1):
-        if not line.strip():
-            continue
+    for where, entry in options.first(json_objects(file)):
         tally.begin()
-        where = f"{path.name}:{number}"
         try:
-            record = _record(line, where)
+            record = _record(entry, where)
         except BadInput as error:
             tally.drop(str(error), where)
             continue
@@ -36,15 +35,9 @@ def read(path: str | None, options: Options, tally: Tally) -> Iterator[TextRecor
         yield record
 
 
-def _record(line: bytes, where: str) -> TextRecord:
-    try:
-        entry = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise BadInput("not UTF-8") from None
-    except (json.JSONDecodeError, RecursionError):
-        raise BadInput("not JSON") from None
-    if not isinstance(entry, dict):
-        raise BadInput("not a JSON object")
+def _record(entry: dict | BadInput, where: str) -> TextRecord:
+    if isinstance(entry, BadInput):
+        raise entry
     identifier, title, text = entry.get("id") or where, entry.get("title") or "", entry.get("text")
     if not all(isinstance(value, str) for value in (identifier, title, text)):
         raise BadInput("id, title or text is not a string")

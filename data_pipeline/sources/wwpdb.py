@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import biomatrix_jax
@@ -19,36 +18,35 @@ IN_THE_BOX = Path(biomatrix_jax.__file__).parent / "assets/proteins"
 
 @dataclass(frozen=True)
 class Options(Limits, Limited):
-    """Which files to read (`limit` counts files), and which chains are usable."""
+    """Which chains are usable, and how many to read; a file that is damaged counts as one."""
 
     def __post_init__(self):
         Limits.__post_init__(self)
         Limited.__post_init__(self)
 
 
-def read(path: str | None, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
-    """One record per chain of each entry's first model, called `<entry>_<chain>`.
+def inputs(path: str | None, options: Options) -> list[Path]:
+    return list(structure_files(path or IN_THE_BOX))
 
-    Chains are counted, and each file that cannot be read as one. Files are read in the order of
-    their names; `path` may be a single file, or a pattern.
-    """
-    for file in islice(structure_files(path or IN_THE_BOX), options.limit):
+
+def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
+    """One record per chain of an entry's first model, called `<entry>_<chain>`."""
+    try:
+        entry = parse(file)
+    except BadInput as error:
+        tally.begin()
+        tally.drop(_reason(error, file), str(file))
+        return
+    for chain in options.first(entry.chains):
+        tally.begin()
+        identifier = f"{entry.id}_{chain.id.strip()}"
         try:
-            entry = parse(file)
+            found = read_chain(chain, options)
         except BadInput as error:
-            tally.begin()
-            tally.drop(_reason(error, file), str(file))
+            tally.drop(_reason(error, file), identifier)
             continue
-        for chain in entry.chains:
-            tally.begin()
-            identifier = f"{entry.id}_{chain.id.strip()}"
-            try:
-                found = read_chain(chain, options)
-            except BadInput as error:
-                tally.drop(_reason(error, file), identifier)
-                continue
-            tally.keep()
-            yield ProteinRecord(identifier, found.id, found.sequence, found.backbone, entry.title)
+        tally.keep()
+        yield ProteinRecord(identifier, found.id, found.sequence, found.backbone, entry.title)
 
 
 def _reason(error: BadInput, file: Path) -> str:

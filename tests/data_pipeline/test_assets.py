@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline import sources
 from data_pipeline.assets import make_proteins, make_text
 from data_pipeline.assets.reproducible import write_gzip
 from data_pipeline.sources import text, wwpdb
@@ -133,7 +134,7 @@ def test_protein_assets_hold_the_backbone_and_no_more(protein_table):
 
 
 def test_protein_chains_in_the_box_are_distinct_and_as_long_as_the_table_says(protein_table):
-    records = list(wwpdb.read(None, wwpdb.Options(), Tally()))
+    records = list(sources.read("wwpdb", None, wwpdb.Options(), Tally()))
     lengths = [int(n) for row in protein_table for n in row["residues"].split(",")]
     assert [len(record.sequence) for record in records] == lengths
     ids = [f"{row['id']}_{chain}" for row in protein_table for chain in row["chains"]]
@@ -174,8 +175,10 @@ def test_trimming_keeps_id_title_numbering_and_the_likelier_location(tmp_path):
     ]
     trimmed = tmp_path / "trimmed.pdb"
     trimmed.write_text(text)
-    [before] = [r for r in wwpdb.read(str(path), wwpdb.Options(), Tally()) if r.chain == "A"]
-    [after] = wwpdb.read(str(trimmed), wwpdb.Options(), Tally())
+    [before] = [
+        r for r in sources.read("wwpdb", str(path), wwpdb.Options(), Tally()) if r.chain == "A"
+    ]
+    [after] = sources.read("wwpdb", str(trimmed), wwpdb.Options(), Tally())
     assert (after.id, after.title, after.sequence) == (before.id, before.title, before.sequence)
     assert after.id == "9XYZ_A"
     np.testing.assert_array_equal(after.backbone, before.backbone)

@@ -9,6 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline import sources
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources import conformers, nci, sdf
 from data_pipeline.sources.tally import Tally
@@ -23,7 +24,7 @@ def positions(mol: Chem.Mol) -> np.ndarray:
 @pytest.fixture(scope="module")
 def molecules() -> tuple[list[MoleculeRecord], Tally]:
     tally = Tally()
-    return list(nci.read(None, nci.Options(limit=60, max_heavy_atoms=20), tally)), tally
+    return list(sources.read("nci", None, nci.Options(limit=60, max_heavy_atoms=20), tally)), tally
 
 
 def test_nci_gives_molecules_with_conformers_and_counts_the_rest(molecules):
@@ -46,11 +47,13 @@ def test_nci_gives_molecules_with_conformers_and_counts_the_rest(molecules):
 
 
 def test_conformers_are_relaxed_and_reproducible_whatever_the_threads(molecules):
-    again = list(nci.read(None, nci.Options(limit=25, max_heavy_atoms=20, workers=1), Tally()))
+    again = list(
+        sources.read("nci", None, nci.Options(limit=25, max_heavy_atoms=20, workers=1), Tally())
+    )
     for one, other in zip(molecules[0], again, strict=False):
         assert one.id == other.id
         assert np.array_equal(positions(one.mol), positions(other.mol))
-    other_seed = list(nci.read(None, nci.Options(limit=1, seed=2), Tally()))
+    other_seed = list(sources.read("nci", None, nci.Options(limit=1, seed=2), Tally()))
     assert not np.array_equal(positions(other_seed[0].mol), positions(again[0].mol))
     mol = Chem.Mol(again[0].mol)
     force_field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
@@ -61,7 +64,7 @@ def test_conformers_are_relaxed_and_reproducible_whatever_the_threads(molecules)
 
 def test_without_conformers_the_molecules_are_as_written():
     tally = Tally()
-    records = list(nci.read(None, nci.Options(limit=60, conformers=False), tally))
+    records = list(sources.read("nci", None, nci.Options(limit=60, conformers=False), tally))
     assert (tally.records_in, tally.records_out) == (60, 60)
     assert all(record.mol.GetNumConformers() == 0 for record in records)
     assert records[0].mol.GetNumAtoms() == 15
@@ -71,7 +74,7 @@ def test_nci_file_of_ones_own_with_bad_lines(tmp_path):
     path = tmp_path / "own.smi"
     path.write_bytes(b"CCO\tethanol\nC1CC\tring\n\nnonsense\nC(C)(C)(C)(C)C\n\xff\nN\n")
     tally = Tally()
-    records = list(nci.read(str(path), nci.Options(conformers=False), tally))
+    records = list(sources.read("nci", str(path), nci.Options(conformers=False), tally))
     assert [(r.id, r.smiles) for r in records] == [("nci:ethanol", "CCO"), ("nci:own.smi:7", "N")]
     assert tally.dropped == {"SMILES does not parse": 4}
     assert tally.records_in == 6
@@ -158,12 +161,15 @@ def test_sdf_returns_what_was_written(molecules, tmp_path, name):
     assert sdf.write(path, records) == len(records)
     first_bytes = path.read_bytes()
     tally = Tally()
-    back = list(sdf.read(str(path), sdf.Options(), tally))
+    back = list(sources.read("sdf", str(path), sdf.Options(), tally))
     assert len(back) == len(records) == tally.records_in == tally.records_out
     assert all(map(same, records, back))
     sdf.write(path, back)
     assert path.read_bytes() == first_bytes
-    assert [r.id for r in sdf.read(str(path), sdf.Options(limit=2), Tally())] == ["nci:1", "nci:2"]
+    assert [r.id for r in sources.read("sdf", str(path), sdf.Options(limit=2), Tally())] == [
+        "nci:1",
+        "nci:2",
+    ]
 
 
 def test_sdf_refuses_to_write_without_a_conformer_and_leaves_the_old_file(molecules, tmp_path):
@@ -194,7 +200,7 @@ def test_sdf_entries_that_are_no_molecules_are_counted(molecules, tmp_path):
         + coordinates
     )
     tally = Tally()
-    records = list(sdf.read(str(path), sdf.Options(), tally))
+    records = list(sources.read("sdf", str(path), sdf.Options(), tally))
     assert [record.id for record in records] == ["nci:1", "mixed:5"]
     assert tally.dropped == {
         "no 3D coordinates": 1,
@@ -210,7 +216,8 @@ def test_sdf_cut_in_its_gzip_stops_with_one_line(molecules, tmp_path):
     sdf.write(path, molecules[0])
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(BadInput, match=r"cut\.sdf\.gz: damaged or truncated gzip") as error:
-        list(sdf.read(str(path), sdf.Options(), Tally()))
+        list(sources.read("sdf", str(path), sdf.Options(), Tally()))
     assert "\n" not in str(error.value)
     path.write_bytes(gzip.compress(b""))
-    assert list(sdf.read(str(path), sdf.Options(), Tally())) == []
+    with pytest.raises(BadInput, match="no usable record"):
+        list(sources.read("sdf", str(path), sdf.Options(), Tally()))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline import sources
 from data_pipeline.sources import wwpdb
 from data_pipeline.sources.tally import Tally
 from tests.structure.protein.structures import (
@@ -21,27 +22,27 @@ def test_folder_of_files_is_read_in_order_with_ids_and_titles(tmp_path):
     (tmp_path / "b.pdb").write_text(PDB_HEAD + body + body.replace(" A", " B") + "END\n")
     (tmp_path / "a1.ent.gz").write_bytes(gzip.compress((body + "END\n").encode()))
     (tmp_path / "notes.txt").write_text("not a structure")
-    records = list(wwpdb.read(str(tmp_path), wwpdb.Options(), Tally()))
+    records = list(sources.read("wwpdb", str(tmp_path), wwpdb.Options(), Tally()))
     assert [record.id for record in records] == ["a1_A", "9XYZ_A", "9XYZ_B"]
     assert [record.title for record in records] == [
         "",
         *["A STRUCTURE WITH A LONG TITLE, IN TWO LINES"] * 2,
     ]
-    limited = wwpdb.read(str(tmp_path), wwpdb.Options(limit=1), Tally())
+    limited = sources.read("wwpdb", str(tmp_path), wwpdb.Options(limit=1), Tally())
     assert [record.id for record in limited] == ["a1_A"]
 
 
 def test_only_the_first_model_is_read(tmp_path):
     models = "".join(f"MODEL     {m:4}\n" + residue_lines(1, 10.0 * m) + "ENDMDL\n" for m in (1, 2))
     (tmp_path / "nmr.pdb").write_text(models + "END\n")
-    [record] = wwpdb.read(str(tmp_path / "nmr.pdb"), wwpdb.Options(), Tally())
+    [record] = sources.read("wwpdb", str(tmp_path / "nmr.pdb"), wwpdb.Options(), Tally())
     assert record.backbone[0, 0, 0] == 10
 
 
 def test_mmcif_uses_the_authors_chains_and_numbers(tmp_path):
     path = tmp_path / "9abc.cif.gz"
     path.write_bytes(gzip.compress(cif_text([10, 12, 13, 14, 15]).encode()))
-    [record] = wwpdb.read(str(path), wwpdb.Options(), Tally())
+    [record] = sources.read("wwpdb", str(path), wwpdb.Options(), Tally())
     assert (record.id, record.chain, record.title) == ("9ABC_Z", "Z", "A small mmCIF")
     assert record.sequence == "GXGGGG"
     expected = [[45.6, k + 0.5, 0] for k in range(4)]
@@ -58,7 +59,7 @@ def test_unusable_files_and_chains_are_counted_and_named(tmp_path):
     (tmp_path / "5text.cif").write_text("hello\n")
     (tmp_path / "6coordinates.pdb").write_text(body.replace("   3.800", "   x.yyy"))
     tally = Tally()
-    records = list(wwpdb.read(str(tmp_path), wwpdb.Options(), tally))
+    records = list(sources.read("wwpdb", str(tmp_path), wwpdb.Options(), tally))
     assert [record.id for record in records] == ["1good_A"]
     assert tally.balanced
     assert tally.records_in == 7
@@ -77,14 +78,14 @@ def test_unusable_files_and_chains_are_counted_and_named(tmp_path):
 def test_folder_without_structures_is_one_line(tmp_path):
     (tmp_path / "readme.md").touch()
     with pytest.raises(BadInput, match="no structure file") as error:
-        list(wwpdb.read(str(tmp_path), wwpdb.Options(), Tally()))
+        list(sources.read("wwpdb", str(tmp_path), wwpdb.Options(), Tally()))
     assert "\n" not in str(error.value)
 
 
 @pytest.fixture(scope="module")
 def in_the_box():
     tally = Tally()
-    records = list(wwpdb.read(None, wwpdb.Options(), tally))
+    records = list(sources.read("wwpdb", None, wwpdb.Options(), tally))
     assert tally.records_in == tally.records_out == len(records)
     return {record.id: record for record in records}
 

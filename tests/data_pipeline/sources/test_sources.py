@@ -1,15 +1,20 @@
 """The reader registry, counting, damaged files, and the text reader."""
 
+import bz2
 import gzip
 import json
+import lzma
+from functools import partial
 
 import pytest
 
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.reading import zstd
 from data_pipeline import sources
+from data_pipeline.formats import lines
 from data_pipeline.records import TextRecord
-from data_pipeline.sources import files, text
+from data_pipeline.sources import text
 from data_pipeline.sources.tally import Tally
 
 
@@ -74,8 +79,39 @@ def test_lines_are_the_same_plain_and_gzipped(tmp_path):
     (tmp_path / "a.txt").write_bytes(content)
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(content))
     expected = [b"eins", "zwei ü".encode(), b"", b"last"]
-    assert list(files.read_lines(tmp_path / "a.txt")) == expected
-    assert list(files.read_lines(tmp_path / "a.txt.gz")) == expected
+    assert list(lines.read_lines(tmp_path / "a.txt")) == expected
+    assert list(lines.read_lines(tmp_path / "a.txt.gz")) == expected
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2", ".xz"])
+def test_compressed_files_read_back_whole_or_say_that_they_are_damaged(tmp_path, suffix):
+    pack = {".gz": gzip, ".zst": zstd(), ".bz2": bz2, ".xz": lzma}[suffix].compress
+    if suffix == ".zst":  # as the command `zstd` does; without a checksum it may not notice
+        pack = partial(pack, options={zstd().CompressionParameter.checksum_flag: 1})
+    content = b"".join(b"line %d\n" % (n * n) for n in range(20_000))
+    packed = pack(content) + pack(b"a second stream\n")
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(packed)
+    found = list(lines.read_lines(path))
+    assert (len(found), found[-1]) == (20_001, b"a second stream")
+    path.rename(tmp_path / "nameless")  # known by its first bytes
+    assert list(lines.read_lines(tmp_path / "nameless")) == found
+    half = len(packed) // 2
+    for damaged in (packed[:half], packed[:-5], packed[:half] + b"zzzz" + packed[half + 4 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(BadInput, match=rf"a\.txt\{suffix}: damaged or truncated") as error:
+            list(lines.read_lines(path))
+        assert "\n" not in str(error.value)
+
+
+def test_a_limit_is_of_the_corpus_and_not_of_each_file(tmp_path):
+    for name in "abc":
+        entries = [json.dumps({"id": f"{name}{n}", "text": "x"}) for n in range(3)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(entries))
+    tally = Tally()
+    found = sources.read("text", str(tmp_path), text.Options(limit=4), tally)
+    assert [record.id for record in found] == ["a0", "a1", "a2", "b0"]
+    assert tally.records_in == 4
 
 
 def test_damaged_gzip_is_one_line_with_the_name(tmp_path):
@@ -90,12 +126,12 @@ def test_damaged_gzip_is_one_line_with_the_name(tmp_path):
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(BadInput, match=f"{name}: damaged or truncated gzip data") as error:
-            list(files.read_lines(tmp_path / name))
+            list(lines.read_lines(tmp_path / name))
         assert "\n" not in str(error.value)
     with pytest.raises(BadInput, match=r"absent\.gz: No such file"):
-        list(files.read_lines(tmp_path / "absent.gz"))
+        list(lines.read_lines(tmp_path / "absent.gz"))
     with pytest.raises(BadInput, match="Is a directory"):
-        list(files.read_lines(tmp_path))
+        list(lines.read_lines(tmp_path))
 
 
 def test_text_in_the_box():
@@ -126,7 +162,7 @@ def test_text_lines_are_records_or_are_counted(tmp_path):
     ]
     path.write_bytes(b"\n".join(lines))
     tally = Tally()
-    records = list(text.read(str(path), text.Options(), tally))
+    records = list(sources.read("text", str(path), text.Options(), tally))
     assert records == [
         TextRecord("a", "T", "Grün."),
         TextRecord("corpus.jsonl:3", "", "second"),

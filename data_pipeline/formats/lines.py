@@ -1,0 +1,94 @@
+"""Files of lines: plain text, JSON Lines, and tables with a header."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.reading import open_binary
+
+Entry = tuple[str, dict | BadInput]  # where it stands, what it is
+
+# The csv module's own limit is 128 KiB a field; sequences and descriptions may be longer.
+csv.field_size_limit(2**31 - 1)
+
+
+def read_lines(path: str | Path) -> Iterator[bytes]:
+    """The lines of a file, plain or compressed, without their ends; raises as `open_binary`."""
+    with open_binary(path) as file:
+        for line in file:
+            yield line.rstrip(b"\r\n")
+
+
+def numbered(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """The lines that are not blank, each with where it stands."""
+    name = Path(path).name
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip():
+            yield f"{name}:{number}", line
+
+
+def decoded(line: bytes) -> str:
+    """Raises BadInput where the bytes are no UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput("not UTF-8") from None
+
+
+def json_objects(path: str | Path) -> Iterator[Entry]:
+    """The objects of a file of JSON Lines."""
+    for where, line in numbered(path):
+        try:
+            yield where, _json_object(line)
+        except BadInput as error:
+            yield where, error
+
+
+def table(path: str | Path, columns: Sequence[str], separator: str = "\t") -> Iterator[Entry]:
+    """The rows of a table as {column: text}, all its columns, after a header that names them.
+
+    Args:
+      columns: those that the header must have.
+      separator: a tab: fields stand as they are, without quotes. A comma: RFC 4180, as CSV.
+
+    Raises:
+      BadInput: no header, or one without some of `columns`.
+    """
+    lines = numbered(path)
+    first = next(lines, None)
+    if first is None:
+        raise BadInput(f"{path}: empty, not even a header")
+    header = _fields(decoded(first[1]).removeprefix("\ufeff"), separator)
+    if missing := [name for name in columns if name not in header]:
+        raise BadInput(
+            f"{path}: no column {missing[0]!r}; the header has: {', '.join(header[:20])}"
+        )
+    for where, line in lines:
+        try:
+            fields = _fields(decoded(line), separator)
+            if len(fields) != len(header):
+                raise BadInput(f"{len(fields)} fields where the header has {len(header)}")
+            yield where, dict(zip(header, fields, strict=True))
+        except BadInput as error:
+            yield where, error
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    if separator == "\t":
+        return line.split("\t")
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise BadInput(f"no CSV ({error})") from None
+
+
+def _json_object(line: bytes) -> dict:
+    try:
+        entry = json.loads(decoded(line))
+    except (json.JSONDecodeError, RecursionError):
+        raise BadInput("not JSON") from None
+    if not isinstance(entry, dict):
+        raise BadInput("not a JSON object")
+    return entry

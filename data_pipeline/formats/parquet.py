@@ -1,0 +1,41 @@
+"""Parquet files, read in batches of rows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from biomatrix_jax.errors import BadInput
+
+BATCH = 1024  # rows in memory at a time
+
+
+def rows(
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a file as {column: value}, each with where it stands.
+
+    Args:
+      columns: those that the file must have.
+      optional: others that are read where the file has them.
+
+    Raises:
+      BadInput: the file is missing or damaged, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if missing := [name for name in columns if name not in names]:
+                raise BadInput(f"{path}: no column {missing[0]!r}; it has: {', '.join(names[:20])}")
+            wanted = [*columns, *(name for name in optional if name in names)]
+            number = 0
+            for batch in file.iter_batches(BATCH, columns=wanted):
+                for row in batch.to_pylist():
+                    yield f"{path.name}:{number}", row
+                    number += 1
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise BadInput(f"{path}: not readable as Parquet ({reason}): fetch it again") from None
