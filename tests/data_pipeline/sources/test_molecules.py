@@ -10,8 +10,9 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
-from data_pipeline.records import MoleculeRecord
+from data_pipeline.records import MoleculeRecord, Property
 from data_pipeline.sources import conformers, nci, sdf
+from data_pipeline.sources.molecules import NoMolecule, from_smiles
 from data_pipeline.sources.tally import Tally
 
 ALANINE = "CC(N)C(=O)O"
@@ -19,6 +20,35 @@ ALANINE = "CC(N)C(=O)O"
 
 def positions(mol: Chem.Mol) -> np.ndarray:
     return mol.GetConformer().GetPositions()
+
+
+@pytest.mark.parametrize(
+    ("smiles", "canonical"),
+    [
+        ("OC(=O)[C@@H](N)C", "C[C@H](N)C(=O)O"),
+        ("C(C)O\n", "CCO"),
+        ("[H]/N=C(/C)CC", "CCC(C)=N"),
+        ("[H][H]", "[H][H]"),
+        ("CCO |$_AV:a;;$|", "CCO"),
+    ],
+)
+def test_a_smiles_becomes_a_record_with_the_canonical_one(smiles, canonical):
+    gap = Property("HOMO-LUMO gap", 3.5, "eV")
+    record = from_smiles(smiles, "x:1", "a name", {"Description": "An acid."}, [gap])
+    assert (record.id, record.smiles, record.name) == ("x:1", canonical, "a name")
+    assert record.mol.GetNumConformers() == 0
+    assert record.mol.GetProp("_Name") == "x:1"
+    assert (record.texts, record.properties) == ({"Description": "An acid."}, (gap,))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "why"),
+    [("", "no atoms"), (" ", "no atoms"), ("C1CC", "does not parse"), ("C(C)(C)(C)(C)C", "parse")],
+)
+def test_a_smiles_without_a_molecule_says_why(smiles, why, capfd):
+    with pytest.raises(NoMolecule, match=why):
+        from_smiles(smiles, "x:1")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="module")

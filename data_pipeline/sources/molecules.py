@@ -1,0 +1,48 @@
+"""SMILES -> records, for every corpus that writes its molecules so."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from rdkit import Chem, rdBase
+
+from biomatrix_jax.errors import BadInput
+from data_pipeline.records import MoleculeRecord, Property
+from data_pipeline.sources.conformers import smiles_of
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class NoMolecule(BadInput):
+    """A SMILES that gives no molecule; the message says why, without the SMILES: it is counted."""
+
+
+def parse_smiles(smiles: str, name: str = "") -> Chem.Mol:
+    """The molecule of a SMILES, sanitized, without explicit hydrogens; `_Name` is `name`.
+
+    Raises:
+      NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
+    """
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles.strip())
+    if mol is None:
+        raise NoMolecule("SMILES does not parse")
+    if not mol.GetNumAtoms():
+        raise NoMolecule("no atoms")
+    mol.SetProp("_Name", name)  # what errors of the structure tokenizer call it
+    return mol
+
+
+def from_smiles(
+    smiles: str,
+    identifier: str,
+    name: str = "",
+    texts: Mapping[str, str] = _NONE,
+    properties: Sequence[Property] = (),
+) -> MoleculeRecord:
+    """The record of a molecule that has a SMILES and no conformer.
+
+    Raises:
+      NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
+    """
+    mol = parse_smiles(smiles, identifier)
+    return MoleculeRecord(identifier, smiles_of(mol), name, mol, dict(texts), tuple(properties))
