@@ -34,7 +34,7 @@ def test_every_reader_keeps_the_contract(name):
 def test_unknown_reader_suggests_the_nearest():
     with pytest.raises(BadInput, match="no reader is called 'wwpbd': did you mean wwpdb"):
         sources.reader("wwpbd")
-    with pytest.raises(BadInput, match="known are nci, sdf, text, wwpdb"):
+    with pytest.raises(BadInput, match=f"known are {', '.join(sources.READERS)}"):
         sources.reader("zzz")
 
 
