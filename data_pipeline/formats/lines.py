@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -51,28 +52,51 @@ def table(path: str | Path, columns: Sequence[str], separator: str = "\t") -> It
 
     Args:
       columns: those that the header must have.
-      separator: a tab: fields stand as they are, without quotes. A comma: RFC 4180, as CSV.
+      separator: a tab: fields stand as they are, without quotes. A comma: CSV as in RFC 4180, but
+        a row is a line, so that a stray quote costs one row and not all that follow.
 
     Raises:
-      BadInput: no header, or one without some of `columns`.
+      BadInput: no header, one without some of `columns`, or one that has a name twice.
+    """
+    header, rows = split_rows(path, columns, separator)
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise BadInput(f"{path}: {Counter(header)[twice[0]]} columns are called {twice[0]!r}")
+    for where, fields in rows:
+        if isinstance(fields, BadInput):
+            yield where, fields
+        elif len(fields) != len(header):
+            yield where, BadInput("not as many fields as the header has")
+        else:
+            yield where, dict(zip(header, fields, strict=True))
+
+
+def split_rows(
+    path: str | Path, columns: Sequence[str], separator: str = "\t"
+) -> tuple[list[str], Iterator[tuple[str, list[str] | BadInput]]]:
+    """The header of a table and the fields of its rows, however many: see `table`.
+
+    For tables whose rows are of different lengths, or whose header has a name more than once.
     """
     lines = numbered(path)
     first = next(lines, None)
     if first is None:
         raise BadInput(f"{path}: empty, not even a header")
-    header = _fields(decoded(first[1]).removeprefix("\ufeff"), separator)
+    try:
+        header = _fields(decoded(first[1]).removeprefix("\ufeff"), separator)
+    except BadInput as error:
+        raise BadInput(f"{path}: header is {error}") from None
     if missing := [name for name in columns if name not in header]:
         raise BadInput(
             f"{path}: no column {missing[0]!r}; the header has: {', '.join(header[:20])}"
         )
-    for where, line in lines:
-        try:
-            fields = _fields(decoded(line), separator)
-            if len(fields) != len(header):
-                raise BadInput(f"{len(fields)} fields where the header has {len(header)}")
-            yield where, dict(zip(header, fields, strict=True))
-        except BadInput as error:
-            yield where, error
+    return header, ((where, _row(line, separator)) for where, line in lines)
+
+
+def _row(line: bytes, separator: str) -> list[str] | BadInput:
+    try:
+        return _fields(decoded(line), separator)
+    except BadInput as error:
+        return error
 
 
 def _fields(line: str, separator: str) -> list[str]:
@@ -81,7 +105,7 @@ def _fields(line: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=separator, strict=True))
     except csv.Error as error:
-        raise BadInput(f"no CSV ({error})") from None
+        raise BadInput(f"not CSV ({error})") from None
 
 
 def _json_object(line: bytes) -> dict:
