@@ -1,4 +1,4 @@
-"""SMILES -> records, for every corpus that writes its molecules so."""
+"""SMILES or molfile -> record, for every corpus that writes its molecules so."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -7,13 +7,13 @@ from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.records import MoleculeRecord, Property
-from data_pipeline.sources.conformers import smiles_of
+from data_pipeline.sources.conformers import label_stereo, smiles_of
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class NoMolecule(BadInput):
-    """A SMILES that gives no molecule; the message says why, without the SMILES: it is counted."""
+    """What gives no molecule. The message says why and nothing of the record: it is counted."""
 
 
 def parse_smiles(smiles: str, name: str = "") -> Chem.Mol:
@@ -45,4 +45,38 @@ def from_smiles(
       NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
     """
     mol = parse_smiles(smiles, identifier)
+    return MoleculeRecord(identifier, smiles_of(mol), name, mol, dict(texts), tuple(properties))
+
+
+def parse_molfile(molfile: str) -> Chem.Mol:
+    """The molecule of a molfile, sanitized, its explicit hydrogens kept, with one conformer.
+
+    Raises:
+      NoMolecule: "RDKit reads no molecule".
+    """
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromMolBlock(molfile, removeHs=False)
+    if mol is None or not mol.GetNumAtoms():
+        raise NoMolecule("RDKit reads no molecule")
+    return mol
+
+
+def from_conformer(
+    mol: Chem.Mol,
+    identifier: str,
+    name: str = "",
+    texts: Mapping[str, str] = _NONE,
+    properties: Sequence[Property] = (),
+) -> MoleculeRecord:
+    """The record of a molecule with a conformer, whose stereo it gets.
+
+    Raises:
+      NoMolecule: "no 3D coordinates", or "hydrogens without coordinates".
+    """
+    if not mol.GetConformer().Is3D():
+        raise NoMolecule("no 3D coordinates")
+    if any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
+        raise NoMolecule("hydrogens without coordinates")
+    label_stereo(mol)
+    mol.SetProp("_Name", identifier)
     return MoleculeRecord(identifier, smiles_of(mol), name, mol, dict(texts), tuple(properties))

@@ -11,18 +11,18 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO
 
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
-from data_pipeline.formats.lines import read_lines
+from data_pipeline.formats.sdf import SdfEntry, sdf_entries
 from data_pipeline.records import MoleculeRecord
-from data_pipeline.sources.conformers import label_stereo, smiles_of
-from data_pipeline.sources.inputs import corpus_files, stem
+from data_pipeline.sources.inputs import corpus_files
+from data_pipeline.sources.molecules import from_conformer, parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
-NAME = "name"  # the property that holds a record's name; the title line holds its id
+NAME = "name"  # the data field that holds a record's name; the title line holds its id
 Options = Limited
 
 
@@ -35,12 +35,10 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]
 
     The title line is the record's id; an entry without one is called by the file and its number.
     """
-    entries = options.first(_entries(file))
-    for number, (block, complete) in enumerate(entries, start=1):
+    for identifier, entry in options.first(sdf_entries(file)):
         tally.begin()
-        identifier = block.split("\n", 1)[0].strip() or f"{stem(file)}:{number}"
         try:
-            record = _record(block, complete, identifier)
+            record = _record(entry, identifier)
         except BadInput as error:
             tally.drop(str(error), identifier)
             continue
@@ -86,32 +84,8 @@ def _block(record: MoleculeRecord) -> str:
     return buffer.getvalue()
 
 
-def _entries(path: Path) -> Iterator[tuple[str, bool]]:
-    """(text of an entry, whether its end was there), one entry at a time."""
-    lines: list[str] = []
-    for line in read_lines(path):
-        if line.startswith(b"$$$$"):
-            yield "\n".join([*lines, "$$$$\n"]), True
-            lines = []
-        else:
-            lines.append(line.decode("utf-8", "replace"))
-    if any(line.strip() for line in lines):
-        yield "\n".join(lines), False
-
-
-def _record(block: str, complete: bool, identifier: str) -> MoleculeRecord:
-    if not complete:
-        raise BadInput("entry is cut off ($$$$ is missing)")
-    supplier = Chem.SDMolSupplier()
-    with rdBase.BlockLogs():
-        supplier.SetData(block, removeHs=False)
-        mol = supplier[0] if len(supplier) else None
-    if mol is None or not mol.GetNumAtoms():
-        raise BadInput("RDKit reads no molecule")
-    if not mol.GetConformer().Is3D():
-        raise BadInput("no 3D coordinates")
-    if any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
-        raise BadInput("hydrogens without coordinates")
-    label_stereo(mol)
-    name = mol.GetProp(NAME).strip() if mol.HasProp(NAME) else ""
-    return MoleculeRecord(identifier, smiles_of(mol), name, mol)
+def _record(entry: SdfEntry | BadInput, identifier: str) -> MoleculeRecord:
+    if isinstance(entry, BadInput):
+        raise entry
+    name = entry.fields.get(NAME, "").strip()
+    return from_conformer(parse_molfile(entry.molfile), identifier, name)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from rdkit import Chem
-from rdkit.Chem import rdForceFieldHelpers
+from rdkit.Chem import AllChem, rdForceFieldHelpers
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
@@ -239,6 +239,16 @@ def test_sdf_entries_that_are_no_molecules_are_counted(molecules, tmp_path):
         "entry is cut off ($$$$ is missing)": 1,
     }
     assert tally.balanced
+
+
+def test_sdf_takes_a_flat_molecule_for_3d_where_its_header_says_so(tmp_path):
+    mol = Chem.AddHs(Chem.MolFromSmiles("c1ccccc1"))
+    AllChem.Compute2DCoords(mol)
+    path = tmp_path / "flat.sdf"
+    path.write_text(Chem.MolToMolBlock(mol).replace("          2D", "          3D") + "$$$$\n")
+    [record] = sources.read("sdf", str(path), None, Tally())
+    assert record.smiles == "c1ccccc1"
+    assert np.all(positions(record.mol)[:, 2] == 0)
 
 
 def test_sdf_cut_in_its_gzip_stops_with_one_line(molecules, tmp_path):

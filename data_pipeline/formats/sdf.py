@@ -1,0 +1,73 @@
+"""SDF files: molfiles with data fields behind them, one entry at a time.
+
+The format is MDL's, in "CTfile Formats" (Dassault Systèmes BIOVIA): a title, two more lines of
+header, the connection table to `M  END`, data fields, `$$$$`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from biomatrix_jax.errors import BadInput
+from data_pipeline.formats.lines import decoded, read_lines
+
+_END = "\nM  END"
+_FIELD = re.compile(r">.*<(.+)>")
+
+
+@dataclass(frozen=True)
+class SdfEntry:
+    """An entry as text: its molfile to the end of the connection table, and its data fields."""
+
+    molfile: str
+    fields: dict[str, str]
+
+
+def sdf_entries(path: str | Path) -> Iterator[tuple[str, SdfEntry | BadInput]]:
+    """The entries of a file, each with its title, or else the file's name and its number.
+
+    Raises:
+      BadInput: the file is missing or damaged.
+    """
+    stem = Path(path).name.split(".", 1)[0]
+    for number, (lines, complete) in enumerate(_split(path), start=1):
+        title = lines[0].decode("utf-8", "replace").strip() if lines else ""
+        try:
+            if not complete:
+                raise BadInput("entry is cut off ($$$$ is missing)")
+            yield title or f"{stem}:{number}", _entry(decoded(b"\n".join(lines)))
+        except BadInput as error:
+            yield title or f"{stem}:{number}", error
+
+
+def _split(path: str | Path) -> Iterator[tuple[list[bytes], bool]]:
+    """(lines of an entry, whether its end was there)"""
+    lines: list[bytes] = []
+    for line in read_lines(path):
+        if line.startswith(b"$$$$"):
+            yield lines, True
+            lines = []
+        else:
+            lines.append(line)
+    if any(line.strip() for line in lines):
+        yield lines, False
+
+
+def _entry(text: str) -> SdfEntry:
+    table, end, rest = text.partition(_END)
+    return SdfEntry(f"{table}{end}\n", _fields(rest))
+
+
+def _fields(text: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    name, values = None, []
+    for line in [*text.split("\n"), ""]:
+        if name is None:
+            if found := _FIELD.match(line):
+                name, values = found[1], []
+        elif line.strip():
+            values.append(line)
+        else:
+            fields[name], name = "\n".join(values), None
+    return fields
