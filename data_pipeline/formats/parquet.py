@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline.formats.lines import Entry
 
 BATCH = 1024  # rows in memory at a time
 
 
-def rows(
-    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a file as {column: value}, each with where it stands.
+def rows(path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Entry]:
+    """The rows of a file as {column: value}, each with where it stands (the first is row 0).
 
     Args:
       columns: those that the file must have.
@@ -21,10 +19,15 @@ def rows(
     Raises:
       BadInput: the file is missing or damaged, or lacks a column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = Path(path)
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise BadInput(
+            f"{path}: Parquet is read by pyarrow, which is missing: "
+            "pip install 'biomatrix-jax[data]'"
+        ) from None
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -33,9 +36,19 @@ def rows(
             wanted = [*columns, *(name for name in optional if name in names)]
             number = 0
             for batch in file.iter_batches(BATCH, columns=wanted):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
                     yield f"{path.name}:{number}", row
                     number += 1
     except (pa.ArrowException, OSError) as error:
         reason = str(error).split("\n", 1)[0]
         raise BadInput(f"{path}: not readable as Parquet ({reason}): fetch it again") from None
+
+
+def _rows(batch) -> list[dict | BadInput]:
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:  # in one of them: writers do not look whether a string is UTF-8
+        if len(batch) == 1:
+            return [BadInput("not UTF-8")]
+        half = len(batch) // 2
+        return _rows(batch[:half]) + _rows(batch[half:])
