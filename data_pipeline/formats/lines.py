@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
@@ -71,25 +72,33 @@ def table(path: str | Path, columns: Sequence[str], separator: str = "\t") -> It
 
 
 def split_rows(
-    path: str | Path, columns: Sequence[str], separator: str = "\t"
+    path: str | Path, columns: Sequence[str], separator: str = "\t", notice: int = 0
 ) -> tuple[list[str], Iterator[tuple[str, list[str] | BadInput]]]:
     """The header of a table and the fields of its rows, however many: see `table`.
 
     For tables whose rows are of different lengths, or whose header has a name more than once.
+
+    Args:
+      notice: so many lines of something else may stand before the header.
     """
     lines = numbered(path)
-    first = next(lines, None)
-    if first is None:
-        raise BadInput(f"{path}: empty, not even a header")
+    first = ""
+    for _, line in islice(lines, notice + 1):
+        header = _header(line, separator)
+        if isinstance(header, list):
+            if all(name in header for name in columns):
+                return header, ((where, _row(line, separator)) for where, line in lines)
+            missing = next(name for name in columns if name not in header)
+            header = f"no column {missing!r}; the header has: {', '.join(header[:20])}"
+        first = first or header
+    raise BadInput(f"{path}: {first or 'empty, not even a header'}")
+
+
+def _header(line: bytes, separator: str) -> list[str] | str:
     try:
-        header = _fields(decoded(first[1]).removeprefix("\ufeff"), separator)
+        return _fields(decoded(line).removeprefix("\ufeff"), separator)
     except BadInput as error:
-        raise BadInput(f"{path}: header is {error}") from None
-    if missing := [name for name in columns if name not in header]:
-        raise BadInput(
-            f"{path}: no column {missing[0]!r}; the header has: {', '.join(header[:20])}"
-        )
-    return header, ((where, _row(line, separator)) for where, line in lines)
+        return f"header is {error}"
 
 
 def _row(line: bytes, separator: str) -> list[str] | BadInput:

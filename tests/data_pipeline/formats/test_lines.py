@@ -111,6 +111,15 @@ def test_rows_may_be_ragged_and_names_repeated_where_the_caller_sorts_it_out(tmp
     ]
 
 
+def test_a_notice_may_stand_before_the_header(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'\xa9 2023, all rights\n\n"this, that"\nid,name\n1,x\n')
+    header, rows = lines.split_rows(path, ["name"], ",", notice=2)
+    assert (header, list(rows)) == (["id", "name"], [("a.csv:5", ["1", "x"])])
+    with pytest.raises(BadInput, match=r"a\.csv: header is not UTF-8"):
+        lines.split_rows(path, ["name"], ",", notice=1)
+
+
 def test_a_table_cut_short_by_damage_is_an_error_not_its_end(tmp_path):
     path = tmp_path / "a.tsv.gz"
     content = gzip.compress(b"id\tname\n" + b"".join(b"%d\tx\n" % (n * n) for n in range(50_000)))
