@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from biomatrix_jax.errors import BadInput
 from data_pipeline.records import Property
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -14,10 +13,11 @@ _VALUE = re.compile(rf"({RELATION})?\s*({NUMBER})")
 
 
 class Cell(NamedTuple):
-    """A field of a table: its column, what it says, and the name and unit of a property."""
+    """A field of a table: its column, its value (a text, or what Parquet has), and the name and
+    unit of a property."""
 
     column: str
-    text: str
+    value: str | float | None
     name: str
     unit: str = ""
 
@@ -25,30 +25,30 @@ class Cell(NamedTuple):
 def properties(cells: Iterable[Cell]) -> tuple[tuple[Property, ...], list[str]]:
     """The properties that fields give, and what was lost: reasons for `Tally.lose`.
 
-    Empty fields give nothing. At most is written `<` and at least `>`: bounds in either case.
+    Fields that are empty, None or NaN give nothing. At most is written `<` and at least `>`: bounds
+    in either case.
     """
     found, lost = [], []
     for cell in cells:
-        if not cell.text.strip():
+        text = "" if cell.value is None else str(cell.value).strip()
+        if text in ("", "nan"):
             continue
-        if value := _VALUE.fullmatch(cell.text.strip()):
-            try:
-                found.append(measured(cell.name, value[1] or "=", value[2], cell.unit))
-                continue
-            except BadInput:  # too large for a float
-                pass
-        lost.append(f"{cell.column}: not a number")
+        value = _VALUE.fullmatch(text)
+        made = value and measured(cell.name, value[1] or "=", value[2], cell.unit)
+        if made:
+            found.append(made)
+        else:
+            lost.append(f"{cell.column}: not a number")
     return tuple(found), lost
 
 
-def measured(name: str, relation: str, value: str, unit: str = "") -> Property:
+def measured(name: str, relation: str, value: str, unit: str = "") -> Property | None:
     """A property from a `RELATION` and a `NUMBER`; whole numbers stay whole.
 
-    Raises:
-      BadInput: the number is too large for a float.
+    None where the number is too large for a float.
     """
     number = float(value)
     if not math.isfinite(number):
-        raise BadInput("not a number")
+        return None
     whole = value.lstrip("+-").isdecimal()
     return Property(name, int(value) if whole else number, unit, relation[0])
