@@ -24,7 +24,18 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.records import Record
 from data_pipeline.sources.tally import Tally
 
-READERS = ("bindingdb", "jglaser", "nci", "pubchem", "qm9", "sdf", "text", "uniref", "wwpdb")
+READERS = (
+    "bindingdb",
+    "jglaser",
+    "nci",
+    "pubchem",
+    "qm9",
+    "sdf",
+    "stitch",
+    "text",
+    "uniref",
+    "wwpdb",
+)
 
 
 def reader(name: str) -> ModuleType:
