@@ -33,6 +33,7 @@ READERS = (
     "sdf",
     "stitch",
     "text",
+    "uniprot",
     "uniref",
     "wwpdb",
 )

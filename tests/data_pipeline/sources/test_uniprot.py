@@ -1,0 +1,208 @@
+"""UniProtKB: the same from the flat file and from XML, prose without evidence, faults counted."""
+
+import gzip
+
+import pytest
+
+from biomatrix_jax.errors import BadInput
+from data_pipeline import sources
+from data_pipeline.formats.uniprot import prose
+from data_pipeline.formats.uniprot_flat import unwrapped
+from data_pipeline.sources.tally import Tally
+from tests.data_pipeline.sources.uniprot_files import (
+    FLAT,
+    SEQUENCE,
+    XML_ENTRY,
+    XML_HEAD,
+    flat_entry,
+    xml,
+    xml_entry,
+)
+
+TEXTS = {
+    "Other names": "K1; First kinase; CD999",
+    "EC number": "2.7.11.1; 3.4.21.-",
+    "Gene": "KIN1A; At1g1",
+    "Organism": "Homo sapiens (Human)",
+    "Function": (
+        "Binds N6-methyladenosine (m6A)-containing RNAs, in pre- and post-synaptic cells. Shown in "
+        "PubMed:1234 to act - or to bind - alone. [Isoform 2]: Does not bind."
+    ),
+    "Catalytic activity": "ATP + L-seryl-[protein] = ADP + H(+) + O-phospho-L-seryl-[protein].",
+    "Cofactor": "Mg(2+), Mn(2+). Binds 2 magnesium ions. Also active with manganese.",
+    "Biophysicochemical properties": (
+        "Kinetic parameters: KM=98 uM for ATP (at pH 7.5 and 25 degrees Celsius); Vmax=1.604 "
+        "mmol/min/mg enzyme; Slow. pH dependence: Optimum pH is 7.75."
+    ),
+    "Subcellular location": (
+        "Cell membrane; Multi-pass membrane protein; Cytoplasmic side. Nucleus. Moves at night."
+    ),
+    "Post-translational modification": "Cleaved.",
+    "Disease": "Kinase deficiency (KD): A rare one. The disease is caused by variants.",
+    "Similarity": "Belongs to the kinase family.",
+    "GO molecular function": "ATP binding; RNA binding",
+    "GO biological process": "protein phosphorylation",
+    "GO cellular component": "cytosol",
+    "Keywords": "ATP-binding; Host-virus interaction; Kinase",
+}
+
+
+def read(path, content: bytes, **options):
+    path.write_bytes(content)
+    tally = Tally()
+    module = sources.reader("uniprot")
+    records = list(sources.read("uniprot", str(path), module.Options(**options), tally))
+    assert tally.balanced
+    return records, tally
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.dat.gz", FLAT), ("a.xml.gz", xml(XML_ENTRY))], ids=["flat", "XML"]
+)
+def test_both_formats_give_the_same_record(tmp_path, name, text):
+    [record], tally = read(tmp_path / name, gzip.compress(text.encode()))
+    assert (record.id, record.title, record.sequence) == ("P12345", "Kinase; one", SEQUENCE)
+    assert dict(record.texts) == TEXTS
+    assert list(record.texts) == list(TEXTS)
+    assert (record.chain, record.backbone, record.confidence) == ("", None, None)
+    assert not tally.lost
+
+
+def test_the_content_says_which_format_it_is(tmp_path):
+    for text in (FLAT, xml(XML_ENTRY)):
+        [record], _ = read(tmp_path / "nameless", text.encode())
+        assert record.id == "P12345"
+
+
+def test_names_that_submitters_gave_are_titles_too(tmp_path):
+    entry = flat_entry("A0A000", "MK", "SubName: Full=Seen protein {ECO:0000313|EMBL:ABC.1};")
+    [record], _ = read(tmp_path / "a.dat", entry.encode())
+    assert (record.title, dict(record.texts)) == ("Seen protein", {})
+    [record], _ = read(tmp_path / "a.xml", xml(xml_entry("A0A001", "MK")).encode())
+    assert (record.title, dict(record.texts)) == ("Some protein", {})
+    [record], tally = read(tmp_path / "a.dat", flat_entry("A", "MK", "OLD STYLE NAME.").encode())
+    assert (record.title, tally.lost) == ("", {"no name": 1})
+
+
+def test_a_namespace_may_stand_in_the_entry(tmp_path):
+    """As in downloads of single entries."""
+    entry = XML_ENTRY.replace("<entry ", '<entry xmlns="http://uniprot.org/uniprot" ')
+    [record], _ = read(tmp_path / "a.xml", xml(entry).encode())
+    assert dict(record.texts) == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        (["calcium-", "    transporting"], "calcium-transporting"),
+        (["pre-", "and post-"], "pre- and post-"),
+        (["pre-", "or post-"], "pre- or post-"),
+        (["pre-", "android"], "pre-android"),
+        (["this -", "that"], "this - that"),
+        (["one", "two"], "one two"),
+        ([], ""),
+    ],
+)
+def test_lines_are_put_together_as_they_were_broken(lines, line):
+    assert unwrapped(lines) == line
+
+
+@pytest.mark.parametrize(
+    ("comment", "text"),
+    [
+        ("Binds (PubMed:1). {ECO:0000269|PubMed:1}.", "Binds."),
+        ("Binds (PubMed:1, PubMed:2) and acts (PubMed:3).", "Binds and acts."),
+        ("Binds (PubMed:1; Ref.2, DOI:10.1/x) it", "Binds it."),
+        ("Binds (see PubMed:1) it.", "Binds (see PubMed:1) it."),
+        ("Binds it (Potential).", "Binds it."),
+        ("Sets {1} (Probable and other).", "Sets {1} (Probable and other)."),
+        ("Optimum pH is 8.0. {ECO:0000269|PubMed:1};", "Optimum pH is 8.0."),
+        ("Waits ... and ends.", "Waits ... and ends."),
+        ("Is it?", "Is it?"),
+        ("{ECO:0000305}.", ""),
+    ],
+)  # fmt: skip
+def test_what_is_left_out_of_prose(comment, text):
+    assert prose(comment).strip(".") == text.strip(".")
+    assert text == "" or prose(comment) == text
+
+
+def test_unusable_entries_of_a_flat_file_are_counted(tmp_path):
+    entries = [
+        flat_entry("A1", "MK"),
+        flat_entry("A2", "MKv"),
+        flat_entry("A3", "MK*"),
+        flat_entry("A4", "MKV").replace("3 AA", "4 AA"),
+        flat_entry("A5", ""),
+        flat_entry("A6", "MK").replace("AC   A6;\n", ""),
+        flat_entry("A7", "MK").replace("Some", "S\xf6me"),
+        flat_entry("A8", "MK"),
+    ]
+    content = "".join(entries).encode("latin-1")
+    records, tally = read(tmp_path / "a.dat", content)
+    assert [record.id for record in records] == ["A1", "A8"]
+    assert tally.records_in == 8
+    assert tally.dropped == {
+        "sequence with lower-case letters": 1,
+        "sequence with a stop (*)": 1,
+        "sequence of another length than the ID line says: damaged or cut short": 1,
+        "no sequence": 1,
+        "no accession (AC line)": 1,
+        "not UTF-8": 1,
+    }
+    assert tally.first["sequence with lower-case letters"] == "A2"
+    assert tally.first["not UTF-8"] == "a.dat, entry 7"
+    records, tally = read(tmp_path / "a.dat", content, limit=2)
+    assert (len(records), tally.records_in) == (1, 2)
+    records, _ = read(tmp_path / "a.dat", content.removesuffix(b"\n"))
+    assert len(records) == 2
+
+
+def test_unusable_entries_of_xml_are_counted(tmp_path):
+    entries = [
+        xml_entry("A1", "MK"),
+        xml_entry("A2", "M-K"),
+        xml_entry("A3", "MKV").replace('"3"', '"4"'),
+        xml_entry("A4", "MK").replace("</fullName>", "<fullName>"),
+        xml_entry("A5", "MK").replace("<accession>A5</accession>", ""),
+        xml_entry("A6", "MK").replace("Some", "S\xf6me"),
+        xml_entry("A7", "MK"),
+    ]
+    records, tally = read(tmp_path / "a.xml", xml(*entries).encode("latin-1"))
+    assert [record.id for record in records] == ["A1", "A7"]
+    assert tally.records_in == 7
+    assert tally.dropped == {
+        "sequence with gaps": 1,
+        "sequence of another length than its element says: damaged": 1,
+        "broken XML": 2,
+        "no accession": 1,
+    }
+    assert tally.first["broken XML"] == "a.xml, entry 4"
+
+
+def test_a_long_entry_does_not_stop_the_others(tmp_path):
+    long = "MKVLA" * 2_000_000
+    content = flat_entry("A1", "MK") + flat_entry("A2", long) + flat_entry("A3", "MV")
+    records, _ = read(tmp_path / "a.dat", content.encode())
+    assert [len(record.sequence) for record in records] == [2, 10**7, 2]
+    content = xml(xml_entry("A1", "MK"), xml_entry("A2", long), xml_entry("A3", "MV"))
+    records, _ = read(tmp_path / "a.xml", content.encode())
+    assert [len(record.sequence) for record in records] == [2, 10**7, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.dat", FLAT[:-500].encode(), r"a\.dat: ends without //"),
+        ("a.dat", b"hello\n", r"a\.dat: ends without //: no UniProtKB flat file"),
+        ("a.xml", XML_HEAD.encode() + XML_ENTRY.encode(), r"a\.xml: ends without </uniprot>"),
+        ("a.xml", xml(XML_ENTRY)[:-900].encode(), r"a\.xml: ends without </uniprot>"),
+        ("a.xml", b"<html></html>", r"a\.xml: ends without </uniprot>: no UniProtKB XML"),
+        ("a.dat.gz", gzip.compress(FLAT.encode() * 9)[:-99], "damaged or truncated gzip"),
+        ("a.xml", xml().encode(), r"a\.xml: no usable record \(0 in; 0 out\)"),
+    ],
+)  # fmt: skip
+def test_files_that_are_cut_short_or_of_another_kind_are_one_line(tmp_path, name, content, message):
+    with pytest.raises(BadInput, match=message) as error:
+        read(tmp_path / name, content)
+    assert "\n" not in str(error.value)
