@@ -26,9 +26,12 @@ from data_pipeline.sources.tally import Tally
 
 READERS = (
     "bindingdb",
+    "finefineweb",
+    "fineweb",
     "jglaser",
     "nci",
     "pubchem",
+    "pubmed",
     "qm9",
     "sdf",
     "stitch",
