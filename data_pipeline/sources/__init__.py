@@ -29,6 +29,7 @@ READERS = (
     "finefineweb",
     "fineweb",
     "jglaser",
+    "moltextnet",
     "nci",
     "pubchem",
     "pubmed",
@@ -39,6 +40,7 @@ READERS = (
     "uniprot",
     "uniref",
     "wwpdb",
+    "zinc20",
 )
 
 
