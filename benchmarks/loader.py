@@ -151,19 +151,18 @@ def make_data(directory: Path, row_length: int, rows: int) -> Path:
     ).clip(2, row_length)
     rng.shuffle(lengths)
     lengths = lengths[np.cumsum(lengths) <= rows * row_length]
-    documents = (
-        pack.Document(
-            (rng.zipf(1.3, n) % VOCABULARY_SIZE).astype(np.int32),
-            np.full(n, rng.integers(len(MODALITIES)), np.uint8),
-        )
-        for n in lengths.tolist()
-    )
-    packing = Packing(pack.ALGORITHM, 4096 * row_length)
-    packed = pack.pack(documents, row_length, 0, packing.window_tokens)
-    shards = write_shards(packed, directory, "made-up")
     count = len(lengths)
+    documents = pack.Documents(
+        (rng.zipf(1.3, lengths.sum()) % VOCABULARY_SIZE).astype(np.int32),
+        np.repeat(rng.integers(len(MODALITIES), size=count), lengths).astype(np.uint8),
+        np.cumsum(lengths) - lengths,
+        lengths,
+        np.zeros(count, np.uint16),
+    )
+    shards = write_shards(pack.pack(documents, row_length), directory, "made-up")
     source = SourceEntry(
         "made-up",
+        inputs=(),
         records=count,
         used=count,
         dropped={},
@@ -171,8 +170,8 @@ def make_data(directory: Path, row_length: int, rows: int) -> Path:
         instances=count,
         rejected={},
         examples={},
-        cut=0,
         documents=count,
+        cut=0,
         tokens={"text": int(lengths.sum())},
         rows=sum(shard.rows for shard in shards),
     )
@@ -181,7 +180,7 @@ def make_data(directory: Path, row_length: int, rows: int) -> Path:
         row_length=row_length,
         seed=0,
         vocabulary=VocabularyEntry(VOCABULARY_SIZE, {}),
-        packing=packing,
+        packing=Packing(pack.ALGORITHM, int(lengths.sum())),
         sources=(source,),
         shards=tuple(shards),
         versions={},

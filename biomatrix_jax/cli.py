@@ -48,6 +48,13 @@ def _tell(notes: list[str]) -> None:
 
 
 _path = click.Path(path_type=Path)
+_task_workers = click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Processes that work on the tasks.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -76,11 +83,30 @@ def data():
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
 @click.option("--out", type=_path, required=True)
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
-def data_build(recipe, overrides, out, overwrite):
-    """Corpora named in RECIPE -> packed shards and a manifest in OUT."""
-    from data_pipeline.build import build_from_file
+@_task_workers
+def data_build(recipe, overrides, out, overwrite, workers):
+    """Corpora named in RECIPE -> packed shards and a manifest in OUT.
 
-    build_from_file(recipe, out, overrides, overwrite=overwrite)
+    Interrupted, it goes on with what lies in OUT.incomplete.
+    """
+    from data_pipeline.build import build_from_file
+    from data_pipeline.engine.local import local
+
+    build_from_file(recipe, out, overrides, overwrite=overwrite, engine=local(workers))
+
+
+@data.command("repack")
+@click.argument("directory", type=_path)
+@click.option("--out", type=_path, required=True)
+@click.option("--row-length", type=click.IntRange(2), required=True, help="Tokens of a row.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.")
+@_task_workers
+def data_repack(directory, out, row_length, overwrite, workers):
+    """The documents of DIRECTORY in rows of another length."""
+    from data_pipeline.engine.local import local
+    from data_pipeline.packing import repack_shown
+
+    repack_shown(directory, out, row_length, overwrite=overwrite, engine=local(workers))
 
 
 @data.command("inspect")

@@ -59,16 +59,25 @@ def atomic_directory(path: str | os.PathLike, overwrite: bool = False) -> Iterat
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
-        check_absent(path, overwrite)
-        if overwrite and path.is_dir():
-            _swap_in(temporary, path)
-        else:
-            os.replace(temporary, path)  # over nothing or an empty directory, else it fails
+        move_directory(temporary, path, overwrite)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError):
             _name(error, temporary, path)
         raise
+
+
+def move_directory(made: Path, path: Path, overwrite: bool = False) -> None:
+    """Gives a directory that is complete its name; both lie on one file system.
+
+    Raises:
+      BadInput: as `check_absent`.
+    """
+    check_absent(path, overwrite)
+    if overwrite and path.is_dir():
+        _swap_in(made, path)
+    else:
+        os.replace(made, path)  # over nothing or an empty directory, else it fails
 
 
 def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:

@@ -2,48 +2,42 @@
 
     corpus -> records -> instances of segments -> documents of tokens -> rows -> shards
 
-Everything is streamed; what is held at a time is one window of documents (see `pack`). Nothing in
-the shards depends on the time, the machine or the number of threads: building twice gives the same
-bytes.
+The work lies in tasks (see `tasks`), carried out by an engine. Nothing in the shards depends on the
+time, the machine, the engine or the number of processes: building twice gives the same bytes. What
+is done of a build that was interrupted lies in `OUT.incomplete`, and the same command goes on with
+it.
 """
 
-import importlib.metadata
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from biomatrix_jax.config import from_dict
 from biomatrix_jax.data import manifest as manifests
-from biomatrix_jax.data.manifest import Manifest, Packing, ShardEntry, SourceEntry, VocabularyEntry
+from biomatrix_jax.data.manifest import Manifest, SourceEntry
 from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, check_absent, sha256
-from biomatrix_jax.structure.packaged import tokenizer_path
-from biomatrix_jax.tokens import MODALITIES, Segment, Vocabulary, families
-from data_pipeline import pack, sources
+from biomatrix_jax.files import check_absent
+from biomatrix_jax.tokens import MODALITIES
+from data_pipeline import context, sources, tasks
 from data_pipeline import recipe as recipes
-from data_pipeline.compose import Instance, compose
-from data_pipeline.pack import Document
-from data_pipeline.recipe import Recipe, SourceRecipe
-from data_pipeline.records import Record
-from data_pipeline.shards import ROWS_PER_SHARD, write_shards
-from data_pipeline.sources.tally import Tally
-
-# What decides the bytes of a shard, beyond the recipe and its inputs.
-_PACKAGES = ("biomatrix-jax", "array-record", "numpy", "rdkit", "selfies", "tokenizers")
-
-Progress = Callable[[str, int], None]  # gets a source's name and how many of its records were read
+from data_pipeline.documents import reader_options
+from data_pipeline.engine import Engine
+from data_pipeline.engine.local import local
+from data_pipeline.packing import packing, with_rows
+from data_pipeline.recipe import Recipe
+from data_pipeline.tasks import DocumentsAccount, DocumentsTask
+from data_pipeline.workplace import Crew, Progress, checksums, save_vocabulary, versions, workplace
 
 
 def build_from_file(
-    path: str | os.PathLike, out: str | os.PathLike, overrides=(), *, overwrite: bool = False
+    path: str | os.PathLike,
+    out: str | os.PathLike,
+    overrides=(),
+    *,
+    overwrite: bool = False,
+    engine: Engine | None = None,
 ) -> Manifest:
     """As `build`, from a recipe file or a shipped recipe's name; shows progress on standard error.
 
@@ -51,10 +45,12 @@ def build_from_file(
       overrides: `key=value` changes to the recipe.
     """
     recipe = recipes.load(path, overrides)
-    with Display(sys.stderr) as display:
-        manifest = build(recipe, out, overwrite=overwrite, progress=display.show)
+    with Display(sys.stderr, "tasks") as display:
+        manifest = build(
+            recipe, out, overwrite=overwrite, engine=engine, progress=display.show, say=display.line
+        )
         for source in manifest.sources:
-            display.line(_account(source))
+            display.line(_told(source))
     return manifest
 
 
@@ -63,203 +59,100 @@ def build(
     out: str | os.PathLike,
     *,
     overwrite: bool = False,
-    progress: Progress = lambda source, records: None,
+    engine: Engine | None = None,
+    progress: Progress = lambda stage, done, tasks: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Builds a data directory; it appears when it is complete.
 
-    An instance longer than a row is cut (see `pack.cut`). A view that the vocabulary cannot spell
-    is lost, an instance whose text it cannot is rejected; both are counted by reason.
+    A document longer than a row is cut (see `pack`). A view that the vocabulary cannot spell is
+    lost, an instance whose text it cannot is rejected; both are counted by reason.
+
+    Args:
+      engine: carries the tasks out; None: this process.
+      say: takes a line for the user.
 
     Raises:
-      BadInput: `out` exists; an unknown reader or option; a tokenizer or corpus that is missing or
-        damaged; a source of which nothing can be packed.
+      BadInput: `out` exists, or is being built by another process; an unknown reader or option; a
+        tokenizer or corpus that is missing or damaged; a source of which nothing can be packed.
     """
     check_absent(out, overwrite)
-    options = [_reader_options(source) for source in recipe.sources]
-    vocabulary = Vocabulary.from_pretrained(recipe.tokenizer)
-    structure_tokenizers = _structure_tokenizers(recipe)
-    molecule_tokenizer = _molecule_tokenizer(structure_tokenizers.get("molecule"))
-    protein_tokenizer = _protein_tokenizer(structure_tokenizers.get("protein"))
-    entries: list[SourceEntry] = []
-    shards: list[ShardEntry] = []
-    with atomic_directory(out, overwrite) as directory:
-        for index, source in enumerate(recipe.sources):
-            counts = _Counts()
-            records = sources.read(source.reader, source.path or None, options[index], counts.read)
-            instances = compose(
-                _watched(records, source.name, progress),
-                source.composition,
-                recipe.seed,
-                counts.composed,
-                molecule_tokenizer=molecule_tokenizer,
-                protein_tokenizer=protein_tokenizer,
-                spells=partial(_spells, vocabulary),
-            )
-            documents = _documents(instances, vocabulary, recipe.row_length, counts)
-            rows = pack.pack(documents, recipe.row_length, index, _window_tokens(recipe))
-            written = write_shards(rows, directory, source.name)
-            if not written:
-                raise BadInput(
-                    f"source {source.name}: nothing to pack (records: {counts.composed}; "
-                    f"instances: {counts.encoded})"
-                )
-            entries.append(counts.entry(source.name, sum(shard.rows for shard in written)))
-            shards += written
+    options = [reader_options(source) for source in recipe.sources]
+    vocabulary = context.load(recipe).vocabulary
+    tokenizers = {
+        kind: checksums(path) for kind, path in context.structure_tokenizers(recipe).items()
+    }
+    documents = [
+        task
+        for index, source in enumerate(recipe.sources)
+        for task in tasks.document_tasks(
+            recipe, index, sources.input_files(source.reader, source.path or None, options[index])
+        )
+    ]
+    with workplace(out, overwrite, say) as place:
+        saved = save_vocabulary(vocabulary, place.data / manifests.TOKENIZER)
+        crew = Crew(place, engine or local(1), progress, [saved.files, tokenizers])
+        accounts = crew.carry_out("documents", documents, place.data)
+        entries = _source_entries(recipe, documents, accounts)
+        shards = tuple(account.shard for account in accounts if account.shard)
         manifest = Manifest(
             schema_version=manifests.SCHEMA_VERSION,
             row_length=recipe.row_length,
             seed=recipe.seed,
-            vocabulary=_save_vocabulary(vocabulary, directory / manifests.TOKENIZER),
-            packing=Packing(pack.ALGORITHM, _window_tokens(recipe)),
-            sources=tuple(entries),
-            shards=tuple(shards),
-            structure_tokenizers={
-                kind: _checksums(path) for kind, path in structure_tokenizers.items()
-            },
-            versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+            vocabulary=saved,
+            packing=packing(recipe.row_length),
+            sources=entries,
+            shards=(),
+            documents=shards,
+            structure_tokenizers=tokenizers,
+            versions=versions(),
         )
-        manifests.write(manifest, directory)
+        manifest = with_rows(crew, manifest, place.data, vocabulary)
+        if not recipe.keep_documents:
+            manifest = replace(manifest, documents=())
+        place.finish(manifest)
     return manifest
 
 
-@dataclass
-class _Counts:
-    """What happens to one source on its way, stage by stage."""
-
-    read: Tally = field(default_factory=Tally)  # of records
-    composed: Tally = field(default_factory=Tally)  # of records
-    encoded: Tally = field(default_factory=Tally)  # of instances
-    cut: int = 0
-    documents: int = 0
-    tokens: np.ndarray = field(default_factory=lambda: np.zeros(len(MODALITIES), np.int64))
-
-    def entry(self, name: str, rows: int) -> SourceEntry:
-        return SourceEntry(
-            name=name,
-            records=self.read.records_in,
-            used=self.composed.records_out,
-            dropped=_sorted(self.read.dropped + self.composed.dropped),
-            lost=_sorted(self.read.lost + self.composed.lost),
-            instances=self.encoded.records_in,
-            rejected=_sorted(self.encoded.dropped),
-            examples=_sorted(self.encoded.first | self.composed.first | self.read.first),
-            cut=self.cut,
-            documents=self.documents,
-            tokens=dict(zip(MODALITIES, self.tokens.tolist(), strict=True)),
-            rows=rows,
+def _source_entries(
+    recipe: Recipe, done: Sequence[DocumentsTask], accounts: Sequence[DocumentsAccount]
+) -> tuple[SourceEntry, ...]:
+    """What became of each source's records, its rows aside."""
+    entries = []
+    for index, source in enumerate(recipe.sources):
+        own = [a for task, a in zip(done, accounts, strict=True) if task.source == index]
+        first = {}
+        for account in reversed(own):
+            first |= account.examples
+        entry = SourceEntry(
+            name=source.name,
+            inputs=tuple(account.inputs for account in own),
+            records=sum(account.records for account in own),
+            used=sum(account.used for account in own),
+            dropped=_added(account.dropped for account in own),
+            lost=_added(account.lost for account in own),
+            instances=sum(account.instances for account in own),
+            rejected=_added(account.rejected for account in own),
+            examples=dict(sorted(first.items())),
+            documents=sum(account.documents for account in own),
+            cut=0,
+            tokens={name: sum(account.tokens[name] for account in own) for name in MODALITIES},
+            rows=0,
         )
+        if not entry.documents:
+            raise BadInput(f"source {source.name}: nothing to pack ({_told(entry)})")
+        entries.append(entry)
+    return tuple(entries)
 
 
-def _documents(
-    instances: Iterable[Instance], vocabulary: Vocabulary, row_length: int, counts: _Counts
-) -> Iterator[Document]:
-    """Instances as documents that each fit a row, ended by the end-of-document token."""
-    ends = vocabulary.tokens_of(families.CONTROL)[1::2]  # start and end tokens take turns
-    for instance in instances:
-        counts.encoded.begin()
-        try:
-            tokens, modality = vocabulary.encode_with_modality(instance)
-        except BadInput as error:
-            counts.encoded.drop(*_rejection(instance, vocabulary, error))
-            continue
-        if not len(tokens):
-            counts.encoded.drop("empty", "an empty text")
-            continue
-        counts.encoded.keep()
-        tokens, modality = np.append(tokens, vocabulary.eos_id), np.append(modality, modality[-1])
-        if not 0 <= tokens.min() <= tokens.max() < vocabulary.size:
-            raise BadInput(
-                f"{vocabulary.path}: gives ids up to {tokens.max()}, beyond its {vocabulary.size}"
-            )
-        document = Document(tokens.astype(np.int32, copy=False), modality)
-        parts = [document]
-        if len(tokens) > row_length:
-            parts = pack.cut(
-                document._replace(segment_ends=_segment_ends(document, ends)), row_length
-            )
-            counts.cut += 1
-        counts.documents += len(parts)
-        counts.tokens += np.bincount(modality, minlength=len(MODALITIES))
-        yield from parts
+def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
 
 
-def _segment_ends(document: Document, end_tokens: np.ndarray) -> list[int]:
-    """Behind each end token, and wherever the modality changes."""
-    behind = np.isin(document.tokens[:-1], end_tokens)
-    behind |= document.modality[:-1] != document.modality[1:]
-    return (np.flatnonzero(behind) + 1).tolist()
-
-
-def _rejection(instance: Instance, vocabulary: Vocabulary, error: BadInput) -> tuple[str, str]:
-    """Why an instance has no ids, by the first segment that has none alone; and the full story."""
-    for segment in instance:
-        try:
-            vocabulary.encode([segment])
-        except BadInput as own:
-            return f"{segment.modality} that the vocabulary cannot spell", str(own)
-    return "segments that the vocabulary cannot spell together", str(error)
-
-
-def _spells(vocabulary: Vocabulary, segment: Segment) -> bool:
-    try:
-        vocabulary.encode([segment])
-    except BadInput:
-        return False
-    return True
-
-
-def _watched(records: Iterable[Record], source: str, progress: Progress) -> Iterator[Record]:
-    for number, record in enumerate(records, start=1):
-        progress(source, number)
-        yield record
-
-
-def _reader_options(source: SourceRecipe) -> Any:
-    reader = sources.reader(source.reader)
-    return from_dict(reader.Options, source.options, f"source {source.name}, options")
-
-
-def _structure_tokenizers(recipe: Recipe) -> dict[str, Path]:
-    """Where those lie that the recipe names, by what they are of."""
-    named = {"molecule": recipe.molecule_tokenizer, "protein": recipe.protein_tokenizer}
-    return {kind: tokenizer_path(kind, path) for kind, path in named.items() if path}
-
-
-def _molecule_tokenizer(path: Path | None):
-    if path is None:
-        return None
-    from biomatrix_jax.structure.molecule import MoleculeTokenizer
-
-    return MoleculeTokenizer.from_pretrained(path)
-
-
-def _protein_tokenizer(path: Path | None):
-    if path is None:
-        return None
-    from biomatrix_jax.structure.protein import ProteinTokenizer
-
-    return ProteinTokenizer.from_pretrained(path)
-
-
-def _checksums(path: Path) -> dict[str, str]:
-    """The SHA-256 of a file, or of each in a directory and those below it, by name."""
-    if path.is_file():
-        return {path.name: sha256(path)}
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return {file.relative_to(path).as_posix(): sha256(file) for file in files}
-
-
-def _save_vocabulary(vocabulary: Vocabulary, directory: Path) -> VocabularyEntry:
-    directory.mkdir()
-    vocabulary.save(directory)
-    return VocabularyEntry(vocabulary.size, _checksums(directory))
-
-
-def _window_tokens(recipe: Recipe) -> int:
-    return ROWS_PER_SHARD * recipe.row_length
-
-
-def _account(source: SourceEntry) -> str:
+def _told(source: SourceEntry) -> str:
     """A line for people: what became of a source's records."""
     parts = [
         f"{source.name}: {source.records:,} records -> {source.documents:,} documents, "
@@ -270,9 +163,8 @@ def _account(source: SourceEntry) -> str:
         ("lost", source.lost),
         ("rejected", source.rejected),
     ):
-        parts += [f"{number:,} {word}: {reason}" for reason, number in counts.items()]
+        parts += [
+            f"{number:,} {word}: {reason} (first {source.examples[reason]})"
+            for reason, number in counts.items()
+        ]
     return "; ".join(parts)
-
-
-def _sorted(mapping: Counter | dict) -> dict:
-    return dict(sorted(mapping.items()))

@@ -1,9 +1,8 @@
-"""Documents -> full rows: best-fit-decreasing packing, planned in windows.
+"""Documents -> full rows: best-fit-decreasing packing, planned for one shard at a time.
 
-Within a window the longest document goes first, each into the fullest row that still has room for
-it, or into a new row. The plan depends on nothing but the lengths and their order, so packing the
-same documents again gives the same rows. Planning in windows bounds memory and keeps rows of one
-part of a corpus near each other on disk; the loader shuffles them.
+The longest document goes first, each into the fullest row that still has room for it, or into a new
+row. The plan depends on nothing but the lengths and their order, so packing the same documents
+again gives the same rows.
 
 No document is divided unless it is longer than a row. Such a one is cut behind the last end of a
 segment in the second half of the row, or, where there is none, at the row's length; what remains
@@ -11,7 +10,7 @@ goes on as a document of its own. The last token before a cut has no target, lik
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,35 +20,36 @@ from biomatrix_jax.data.rows import Row
 ALGORITHM = "best-fit-decreasing"
 
 
-class Document(NamedTuple):
-    """Tokens int32 [n], the modality uint8 [n] of each, and where segments end (ascending)."""
+class Documents(NamedTuple):
+    """Documents one behind the other: document i is `tokens[starts[i] : starts[i] + lengths[i]]`.
+
+    int32 tokens [T], uint8 modality [T], int64 starts and lengths [n], int source [n].
+    """
 
     tokens: np.ndarray
     modality: np.ndarray
-    segment_ends: Sequence[int] = ()
+    starts: np.ndarray
+    lengths: np.ndarray
+    source: np.ndarray
 
 
-def pack(
-    documents: Iterable[Document], row_length: int, source: int, window_tokens: int
-) -> Iterator[Row]:
-    """Packs documents of at most `row_length` tokens into rows of exactly that many.
-
-    Args:
-      source: the id that every document gets in its row.
-      window_tokens: documents are held until they have so many tokens, then planned together.
+def pack(documents: Documents, row_length: int) -> Iterator[Row]:
+    """Packs documents of at most `row_length` tokens (`cut` makes them so) into rows of that many.
 
     Raises:
-      ValueError: an empty document, or one longer than a row (`cut` it first).
+      ValueError: an empty document, or one longer than a row.
     """
-    window: list[Document] = []
-    tokens = 0
-    for document in documents:
-        window.append(document)
-        tokens += len(document.tokens)
-        if tokens >= window_tokens:
-            yield from _pack_window(window, row_length, source)
-            window, tokens = [], 0
-    yield from _pack_window(window, row_length, source)
+    tokens, modality, starts, lengths, source = documents
+    ends = (starts + lengths).tolist()
+    begins = starts.tolist()
+    for indices in plan(lengths, row_length):
+        row_tokens = np.zeros(row_length, np.int32)
+        row_modality = np.zeros(row_length, np.uint8)
+        of_row = lengths[indices]
+        used = int(of_row.sum())
+        np.concatenate([tokens[begins[i] : ends[i]] for i in indices], out=row_tokens[:used])
+        np.concatenate([modality[begins[i] : ends[i]] for i in indices], out=row_modality[:used])
+        yield Row(row_tokens, row_modality, of_row, source[indices])
 
 
 def plan(lengths: Sequence[int], row_length: int) -> list[list[int]]:
@@ -59,8 +59,9 @@ def plan(lengths: Sequence[int], row_length: int) -> list[list[int]]:
       lengths: tokens of each document, from 1 to `row_length`.
 
     Returns:
-      For each row the indices of its documents. n documents take O(n log n) and, for the list of
-      distinct gaps, at most `row_length` words moved for each.
+      For each row the indices of its documents; there are at most 2 `sum(lengths)` / `row_length`
+      rows and one. n documents take O(n log n) and, for the list of distinct gaps, at most
+      `row_length` words moved for each.
     """
     lengths = np.asarray(lengths, np.int64)
     if lengths.size and not 1 <= lengths.min() <= lengths.max() <= row_length:
@@ -88,32 +89,55 @@ def plan(lengths: Sequence[int], row_length: int) -> list[list[int]]:
     return rows
 
 
-def cut(document: Document, row_length: int) -> list[Document]:
-    """The document alone if it fits a row, else the parts it is cut into, none longer than a row.
+def cut(documents: Documents, row_length: int, end_tokens: np.ndarray) -> tuple[Documents, int]:
+    """The documents with those longer than a row in pieces that are not; and how many were longer.
 
-    The parts joined are the document.
+    The pieces joined are the document, and stand where it stood.
+
+    Args:
+      end_tokens: the ids that end a segment.
     """
-    tokens, modality, ends = document
-    parts, start = [], 0
-    while len(tokens) - start > row_length:
+    tokens, modality, starts, lengths, source = documents
+    long = np.flatnonzero(lengths > row_length)
+    if not len(long):
+        return documents, 0
+    pieces: dict[int, list[int]] = {}
+    for i in long.tolist():
+        part = slice(starts[i], starts[i] + lengths[i])
+        ends = _segment_ends(tokens[part], modality[part], end_tokens)
+        pieces[i] = pieces_of(int(lengths[i]), ends, row_length)
+    counts = np.ones(len(lengths), np.int64)
+    counts[long] = [len(pieces[i]) for i in long.tolist()]
+    new_lengths = np.repeat(lengths, counts)
+    first = np.cumsum(counts) - counts
+    for i in long.tolist():
+        new_lengths[first[i] : first[i] + counts[i]] = pieces[i]
+    # Pieces lie behind each other where their document lay.
+    before = np.cumsum(new_lengths) - new_lengths
+    within = before - np.repeat(before[first], counts)
+    cut_up = Documents(
+        tokens, modality, np.repeat(starts, counts) + within, new_lengths, np.repeat(source, counts)
+    )
+    return cut_up, len(long)
+
+
+def pieces_of(length: int, ends: Sequence[int], row_length: int) -> list[int]:
+    """Into what lengths a document is cut; `ends`, ascending, are where its segments end."""
+    pieces, start = [], 0
+    while length - start > row_length:
         # Two tokens stay for the rest where they can: a document's only token is never predicted.
-        most = max(min(row_length, len(tokens) - start - 2), row_length // 2 + 1)
+        most = max(min(row_length, length - start - 2), row_length // 2 + 1)
         last = bisect_left(ends, start + most + 1) - 1  # the last end that still fits
         stop = ends[last] if last >= 0 else 0
         if stop <= start + row_length // 2:
             stop = start + most
-        parts.append(Document(tokens[start:stop], modality[start:stop]))
+        pieces.append(stop - start)
         start = stop
-    parts.append(Document(tokens[start:], modality[start:]))
-    return parts
+    return [*pieces, length - start]
 
 
-def _pack_window(documents: list[Document], row_length: int, source: int) -> Iterator[Row]:
-    for indices in plan([len(d.tokens) for d in documents], row_length):
-        tokens = np.zeros(row_length, np.int32)
-        modality = np.zeros(row_length, np.uint8)
-        lengths = np.array([len(documents[i].tokens) for i in indices])
-        used = lengths.sum()
-        np.concatenate([documents[i].tokens for i in indices], out=tokens[:used])
-        np.concatenate([documents[i].modality for i in indices], out=modality[:used])
-        yield Row(tokens, modality, lengths, np.full(len(indices), source))
+def _segment_ends(tokens: np.ndarray, modality: np.ndarray, end_tokens: np.ndarray) -> list[int]:
+    """Behind each end token, and wherever the modality changes."""
+    behind = np.isin(tokens[:-1], end_tokens)
+    behind |= modality[:-1] != modality[1:]
+    return (np.flatnonzero(behind) + 1).tolist()

@@ -41,6 +41,7 @@ class Recipe:
     molecule_tokenizer: str = ""
     protein_tokenizer: str = ""
     row_length: int = 8192  # tokens
+    keep_documents: bool = True  # beside the rows, to make rows of another length from
     seed: int = 0  # of everything that composition draws
 
     def __post_init__(self):

@@ -1,12 +1,23 @@
-"""Rows -> ArrayRecord shards of at most 4,096 rows, zstd, one record for each row."""
+"""ArrayRecord shards of packed tokens, zstd, one record to a chunk.
+
+Both tiers of a data directory are such files, of the records that `biomatrix_jax.data.rows` lays
+out: *documents*, where a record holds whole documents of about 64 k tokens together, and *rows*,
+where it holds one row of a training batch.
+"""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from biomatrix_jax.data.manifest import SHARDS, ShardEntry
-from biomatrix_jax.data.rows import Row, encode_row
+from biomatrix_jax.data.rows import Row, decode_row, encode_row
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
+from biomatrix_jax.tokens import MODALITIES
 
 ROWS_PER_SHARD = 4096
 
@@ -15,49 +26,102 @@ ROWS_PER_SHARD = 4096
 _OPTIONS = "group_size:1,zstd:3"
 
 
+class Written(NamedTuple):
+    """What a shard holds, and its file."""
+
+    records: int
+    documents: int
+    tokens: dict[str, int]  # by modality
+    bytes: int
+    sha256: str
+
+
+def write_shard(records: Iterable[Row], path: Path) -> Written | None:
+    """Writes a shard; None, and no file, where there is no record.
+
+    The file gets its name when it is complete; until then it is called `<name>.incomplete`. The
+    same records give the same bytes.
+    """
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    incomplete = Path(f"{path}.incomplete")
+    count = documents = 0
+    tokens = np.zeros(len(MODALITIES), np.int64)
+    writer = ArrayRecordWriter(str(incomplete), _OPTIONS)
+    try:
+        for row in records:
+            writer.write(encode_row(row))
+            used = int(row.lengths.sum())
+            tokens += np.bincount(row.modality[:used], minlength=len(MODALITIES))
+            documents += len(row.lengths)
+            count += 1
+    except BaseException:
+        writer.close()
+        incomplete.unlink()
+        raise
+    writer.close()
+    if not count:
+        incomplete.unlink()
+        return None
+    size, digest = incomplete.stat().st_size, sha256(incomplete)
+    os.replace(incomplete, path)
+    by_modality = dict(zip(MODALITIES, tokens.tolist(), strict=True))
+    return Written(count, documents, by_modality, size, digest)
+
+
 def write_shards(
     rows: Iterable[Row], directory: Path, source: str, rows_per_shard: int = ROWS_PER_SHARD
 ) -> list[ShardEntry]:
-    """Writes a source's rows in their order, into as many shards as they need.
+    """Writes rows in their order into as many shards as they need, named as `row_shard` says."""
+    rows, shards = iter(rows), []
+    while True:
+        name = row_shard(source, len(shards))
+        written = write_shard(islice(rows, rows_per_shard), directory / name)
+        if written is None:
+            return shards
+        shards.append(entry(name, source, written))
 
-    A shard gets its name when it is complete; until then it is called `<name>.incomplete`. The same
-    rows give the same bytes.
 
-    Args:
-      directory: the data directory; shards go to its `shards/`.
+def row_shard(source: str, number: int) -> str:
+    """The path of a source's shard of rows within a data directory."""
+    return f"{SHARDS}/{source}-{number:05}.arrayrecord"
 
-    Returns:
-      The manifest's entries of what was written.
+
+def entry(name: str, source: str, written: Written) -> ShardEntry:
+    """The manifest's line about a shard of rows."""
+    return ShardEntry(
+        path=name,
+        source=source,
+        rows=written.records,
+        documents=written.documents,
+        tokens=written.tokens,
+        bytes=written.bytes,
+        sha256=written.sha256,
+    )
+
+
+def read_shard(path: Path, first: int = 0, last: int | None = None) -> Iterator[Row]:
+    """The records `first` to `last` (not included; None: to the end) of a shard of documents.
+
+    Raises:
+      BadInput: the file or a record is damaged; names both.
     """
-    (directory / SHARDS).mkdir(parents=True, exist_ok=True)
-    shards: list[ShardEntry] = []
-    writer = None
-    for number, row in enumerate(rows):
-        if number % rows_per_shard == 0:
-            if writer:
-                shards.append(writer.close())
-            name = f"{SHARDS}/{source}-{len(shards):05}.arrayrecord"
-            writer = _ShardWriter(directory, name, source)
-        writer.write(encode_row(row))
-    if writer:
-        shards.append(writer.close())
-    return shards
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    number = first
+    try:
+        reader = ArrayRecordReader(str(path))
+        stop = reader.num_records() if last is None else last
+        while number < stop:
+            # Some at a time: one call for each record costs more than decompressing it.
+            for record in reader.read(number, min(number + _AT_ONCE, stop)):
+                yield decode_row(record)
+                number += 1
+        reader.close()
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{path}, record {number}: {reason}: build the data again") from None
 
 
-class _ShardWriter:
-    def __init__(self, directory: Path, name: str, source: str):
-        from array_record.python.array_record_module import ArrayRecordWriter
-
-        self._path, self._name, self._source, self._rows = directory / name, name, source, 0
-        self._incomplete = Path(f"{self._path}.incomplete")
-        self._writer = ArrayRecordWriter(str(self._incomplete), _OPTIONS)
-
-    def write(self, record: bytes) -> None:
-        self._writer.write(record)
-        self._rows += 1
-
-    def close(self) -> ShardEntry:
-        self._writer.close()
-        size, digest = self._incomplete.stat().st_size, sha256(self._incomplete)
-        os.replace(self._incomplete, self._path)
-        return ShardEntry(self._name, self._source, self._rows, size, digest)
+_AT_ONCE = 16  # records of about 64 k tokens: some MB

@@ -2,7 +2,9 @@
 
     DIR/manifest.json               this module
     DIR/tokenizer/                  the tokenizer the ids belong to, file for file
-    DIR/shards/<source>-00000.arrayrecord    packed rows (see `rows`), at most 4,096 in each
+    DIR/shards/<source>-00000.arrayrecord     packed rows (see `rows`), at most 4,096 in each
+    DIR/documents/<source>-00000.arrayrecord  whole documents, from which rows of another length
+                                              are made; a directory may be without
 
 A directory without a manifest is no data directory: whatever interrupted its making, nothing in it
 can be mistaken for complete.
@@ -18,10 +20,12 @@ from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json, sha256
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE = "manifest.json"
 TOKENIZER = "tokenizer"
 SHARDS = "shards"
+DOCUMENTS = "documents"
+DTYPE = "int32"  # of the tokens
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,25 @@ class VocabularyEntry:
 
 
 @dataclass(frozen=True)
+class InputsEntry:
+    """Files that were read together: how many, their size, and one hash of all.
+
+    The hash is the SHA-256 of a line `<SHA-256 of the file>  <its name>` for each, as `sha256sum`
+    prints them.
+    """
+
+    first: str  # the name of the first
+    files: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class SourceEntry:
     """One source: what came in, what was dropped, what lies in its rows."""
 
     name: str
+    inputs: tuple[InputsEntry, ...]
     records: int  # read
     used: int  # of them, those composed into at least one instance
     dropped: dict[str, int]  # reason -> records that were not
@@ -42,8 +61,8 @@ class SourceEntry:
     instances: int
     rejected: dict[str, int]  # reason -> instances that have no ids
     examples: dict[str, str]  # any of these reasons -> the first it happened to
-    cut: int  # instances longer than a row, packed as several documents
-    documents: int
+    documents: int  # whole ones, one for each instance that has ids
+    cut: int  # of them, those longer than a row, which lie in rows in pieces
     tokens: dict[str, int]  # modality -> tokens; end-of-document tokens count with what they end
     rows: int
 
@@ -53,8 +72,8 @@ class SourceEntry:
         reasons = self.dropped | self.lost | self.rejected
         if missing := reasons.keys() - self.examples.keys():
             raise BadInput(f"source {self.name}: no example of {min(missing)!r}")
-        if self.documents < self.instances - sum(self.rejected.values()) + self.cut:
-            raise BadInput(f"source {self.name}: fewer documents than instances")
+        if self.documents != self.instances - sum(self.rejected.values()):
+            raise BadInput(f"source {self.name}: documents do not add up to instances")
 
     @property
     def total_tokens(self) -> int:
@@ -66,14 +85,28 @@ class ShardEntry:
     path: str  # relative to the directory
     source: str
     rows: int
+    documents: int  # in them, pieces of those that were cut counted one by one
+    tokens: dict[str, int]  # modality -> tokens
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DocumentsEntry:
+    """A shard of whole documents."""
+
+    path: str  # relative to the directory
+    source: str
+    records: int
+    record_tokens: tuple[int, ...]  # of each record
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True)
 class Packing:
-    algorithm: str
-    window_tokens: int  # documents are planned together in windows of about so many tokens
+    algorithm: str  # planned for each shard by itself
+    shard_tokens: int  # of documents that share a shard, about
 
 
 @dataclass(frozen=True)
@@ -86,10 +119,14 @@ class Manifest:
     sources: tuple[SourceEntry, ...]  # a row's source ids index it
     shards: tuple[ShardEntry, ...]
     versions: dict[str, str]  # package -> version that built the rows
+    documents: tuple[DocumentsEntry, ...] = ()  # in the order in which rows took them
+    dtype: str = DTYPE
     # "molecule" and "protein" -> the tokenizer that made the structure codes: its files' sha256
     structure_tokenizers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self):
+        if self.dtype != DTYPE:
+            raise BadInput(f"tokens of dtype {self.dtype}, not {DTYPE}")
         rows = {source.name: source.rows for source in self.sources}
         if len(rows) < len(self.sources):
             raise BadInput("two sources of one name")
@@ -153,7 +190,7 @@ def read(directory: str | os.PathLike, *, checksums: bool = False) -> Manifest:
 def differences(manifest: Manifest, directory: Path, checksums: bool) -> list[str]:
     """Where the files differ from the manifest, one line for each; empty if nowhere."""
     found = []
-    for shard in manifest.shards:
+    for shard in (*manifest.shards, *manifest.documents):
         path = directory / shard.path
         if path.is_file() and (size := path.stat().st_size) != shard.bytes:
             found.append(f"{path} has {size} bytes, {shard.bytes} in the manifest")

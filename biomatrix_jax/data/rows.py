@@ -1,5 +1,7 @@
 """One packed row: its bytes on disk, and what a training step derives from it.
 
+Records of the documents tier have the same layout, T being what their documents need.
+
 Layout of a record, little-endian, version 1, for a row of T tokens holding n documents:
 
     offset      type        what
@@ -66,8 +68,8 @@ def encode_row(row: Row) -> bytes:
     )
 
 
-def decode_row(record: bytes, row_length: int) -> Row:
-    """A row as read-only views into `record`.
+def decode_row(record: bytes, row_length: int | None = None) -> Row:
+    """A row as read-only views into `record`; of any length where none is expected.
 
     Raises:
       BadInput: the record is no row, has another version or row length, is cut short or too long,
@@ -78,7 +80,7 @@ def decode_row(record: bytes, row_length: int) -> Row:
     _, version, _, length, n = _HEADER.unpack_from(record)
     if version != VERSION:
         raise BadInput(f"packed row of format version {version}; this release reads {VERSION}")
-    if length != row_length:
+    if row_length is not None and length != row_length:
         raise BadInput(f"packed row of {length} tokens where {row_length} were expected")
     ends = np.cumsum((_HEADER.size, 4 * length, 4 * n, 2 * n, length)).tolist()
     if len(record) != ends[-1]:

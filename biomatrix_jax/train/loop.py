@@ -12,6 +12,7 @@ from typing import TextIO, TypeVar
 import jax
 import numpy as np
 
+from biomatrix_jax import lock
 from biomatrix_jax.checkpoint import CheckpointStore, newest_whole
 from biomatrix_jax.config import RunConfig
 from biomatrix_jax.data import manifest as manifests
@@ -24,7 +25,7 @@ from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.sharding.rules import own_share, place_rows
 from biomatrix_jax.stopping import Stop, Stopped, stop_on_signal, unless_told
 from biomatrix_jax.tokens import Vocabulary
-from biomatrix_jax.train import lock, run, state
+from biomatrix_jax.train import run, state
 from biomatrix_jax.train.flops import flops_per_token, peak_flops
 from biomatrix_jax.train.metrics import FILE, Recorder, read
 from biomatrix_jax.train.step import BATCH, Metrics, Step, make_step

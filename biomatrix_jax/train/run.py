@@ -25,14 +25,13 @@ from typing import Any
 
 import jax
 
-from biomatrix_jax import provenance
+from biomatrix_jax import lock, provenance
 from biomatrix_jax.checkpoint import CheckpointStore, Damaged, check_place, newest_whole
 from biomatrix_jax.config import RunConfig, dump, from_dict, load, within
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.tokens import Vocabulary
 from biomatrix_jax.tokens.tokenizer_files import GENERATION_CONFIG
-from biomatrix_jax.train import lock
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"

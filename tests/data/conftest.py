@@ -39,6 +39,7 @@ def _data(directory, rows: dict[str, int], rows_per_shard: int = 4) -> Manifest:
         sources.append(
             SourceEntry(
                 name,
+                inputs=(),
                 records=2 * count + 1,
                 used=2 * count,
                 dropped={"unreadable": 1},
@@ -46,8 +47,8 @@ def _data(directory, rows: dict[str, int], rows_per_shard: int = 4) -> Manifest:
                 instances=2 * count,
                 rejected={},
                 examples={"unreadable": "line 3"},
-                cut=0,
                 documents=2 * count,
+                cut=0,
                 tokens=tokens,
                 rows=count,
             )

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,10 +29,12 @@ from biomatrix_jax.tokens import (
     base_tokenizer_path,
     extend_tokenizer,
 )
-from data_pipeline import build as building
-from data_pipeline import sources
+from data_pipeline import context, pack, sources, tasks
+from data_pipeline import documents as making
 from data_pipeline.build import build, build_from_file
 from data_pipeline.compose import Composition, compose
+from data_pipeline.engine.local import local
+from data_pipeline.packing import repack
 from data_pipeline.recipe import Recipe, SourceRecipe
 from data_pipeline.sources.tally import Tally
 from tests.protein_tokenizers import untrained
@@ -116,7 +119,10 @@ def test_the_manifest_accounts_for_everything(recipe, tmp_path):
         assert source.records == source.used + sum(source.dropped.values())
         rows = list(RowSource(tmp_path / "out", manifest, source.name))
         assert len(rows) == source.rows
-        assert sum(len(row.lengths) for row in rows) == source.documents
+        own = [shard for shard in manifest.shards if shard.source == source.name]
+        assert sum(len(row.lengths) for row in rows) == sum(shard.documents for shard in own)
+        assert source.documents == source.instances - sum(source.rejected.values())
+        assert {m: sum(shard.tokens[m] for shard in own) for m in MODALITIES} == source.tokens
         counted = sum(
             np.bincount(row.modality[: row.lengths.sum()], minlength=len(MODALITIES))
             for row in rows
@@ -137,7 +143,8 @@ def test_a_text_longer_than_a_row_is_cut_and_joins_again(recipe, tmp_path):
     assert len(whole) > 64
     text = manifest.sources[1]
     assert (text.instances, text.cut) == (3, 1)
-    assert text.documents == 2 + -(-len(whole) // 64)
+    assert text.documents == 3
+    assert manifest.shards[1].documents == 2 + -(-len(whole) // 64)
     parts = [d for d in documents(tmp_path / "out", "text") if len(d) == 64]
     assert whole[:64] in parts
     assert sum(map(len, documents(tmp_path / "out", "text"))) == text.total_tokens
@@ -146,20 +153,33 @@ def test_a_text_longer_than_a_row_is_cut_and_joins_again(recipe, tmp_path):
 def test_a_long_document_is_cut_between_its_segments(tokenizer):
     vocabulary = Vocabulary.from_pretrained(tokenizer)
     instance = [Text("Two chains:"), ProteinSequence("M" * 40), ProteinSequence("K" * 50)]
-    counts = building._Counts()
-    parts = list(building._documents([instance], vocabulary, 64, counts))
-    ends = vocabulary.end_id("protein_sequence")
-    assert [part.tokens[-1] for part in parts] == [ends, vocabulary.eos_id]
-    assert (counts.cut, counts.documents) == (1, 2)
+    counts = making._Counts()
+    sizes = []
+    [record] = making.gathered(making.encoded([instance], vocabulary, counts), 0, sizes)
+    whole = pack.Documents(
+        record.tokens, record.modality, np.array([0]), np.array(sizes), record.source
+    )
+    pieces, cut = pack.cut(whole, 64, context.end_tokens(vocabulary))
+    last = record.tokens[(pieces.starts + pieces.lengths - 1)].tolist()
+    assert last == [vocabulary.end_id("protein_sequence"), vocabulary.eos_id]
+    assert cut == 1
+
+
+def assert_same(one, other):
+    """Two directories hold the same files with the same bytes."""
+    first, second = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (one, other)
+    )
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+    assert len(first) >= 5
 
 
 def test_building_twice_gives_the_same_directory(recipe, tmp_path):
     build(recipe, tmp_path / "a")
     build(recipe, tmp_path / "b")
-    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
-    assert len(files) >= 5
-    for file in files:
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+    assert_same(tmp_path / "a", tmp_path / "b")
 
 
 def test_another_seed_composes_otherwise(recipe, tmp_path):
@@ -289,7 +309,7 @@ def test_a_missing_tokenizer_stops_before_anything_is_read(recipe, tmp_path):
 
 def test_a_source_without_anything_to_pack_is_named(recipe, texts, tmp_path):
     texts.write_text(json.dumps({"text": "<|prot_aa_end|>"}) + "\n")
-    with pytest.raises(BadInput, match=r"source text: nothing to pack .*1 dropped: text that"):
+    with pytest.raises(BadInput, match=r"source text: nothing to pack .*1 rejected: text that"):
         build(recipe, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -300,10 +320,126 @@ def test_damage_half_way_leaves_nothing_that_looks_complete(recipe, tmp_path):
         gzip.compress((json.dumps({"text": "word " * 99}) + "\n").encode() * 999)[:-40]
     )
     text = dataclasses.replace(recipe.sources[1], path=str(damaged))
-    before = sorted(tmp_path.iterdir())
     with pytest.raises(BadInput, match="damaged"):
         build(dataclasses.replace(recipe, sources=(NCI, text)), tmp_path / "out")
-    assert sorted(tmp_path.iterdir()) == before
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(BadInput, match="no finished data"):
+        manifests.read(tmp_path / "out.incomplete" / "data")
+
+
+def test_a_build_goes_on_with_what_is_done_and_gives_the_same_bytes(recipe, tmp_path):
+    build(recipe, tmp_path / "whole")
+    texts = Path(recipe.sources[1].path)
+    content = texts.read_bytes()
+    state = os.stat(texts)
+    texts.write_bytes(b"\xff" * len(content))
+    with pytest.raises(BadInput, match="nothing to pack"):
+        build(recipe, tmp_path / "out")
+    left = tmp_path / "out.incomplete" / "data" / "documents"
+    assert [path.name for path in left.iterdir()] == ["nci-00000.arrayrecord"]
+    before = (left / "nci-00000.arrayrecord").stat().st_mtime_ns
+    texts.write_bytes(content)
+    os.utime(texts, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    said, told = [], []
+    build(recipe, tmp_path / "out", progress=lambda *one: told.append(one), say=said.append)
+    assert told == [
+        ("documents", 1, 2),
+        ("documents", 2, 2),
+        ("rows", 0, 2),
+        ("rows", 1, 2),
+        ("rows", 2, 2),
+    ]
+    assert said == [f"{tmp_path / 'out.incomplete'}: going on with what is done there"]
+    made = tmp_path / "out" / "documents" / "nci-00000.arrayrecord"
+    assert made.stat().st_mtime_ns == before
+    assert_same(tmp_path / "whole", tmp_path / "out")
+    assert not (tmp_path / "out.incomplete").exists()
+
+
+def test_what_another_recipe_left_is_done_again_and_its_shards_go(recipe, tmp_path):
+    text, *_ = recipe.sources[1:]
+    missing = dataclasses.replace(text, name="other", path=str(tmp_path / "damaged.jsonl"))
+    (tmp_path / "damaged.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(BadInput, match="source other: nothing to pack"):
+        build(dataclasses.replace(recipe, sources=(*recipe.sources, missing)), tmp_path / "out")
+    changed = dataclasses.replace(recipe, sources=(NCI,), seed=5)
+    build(changed, tmp_path / "out")
+    build(changed, tmp_path / "fresh")
+    assert_same(tmp_path / "out", tmp_path / "fresh")
+
+
+def test_two_builds_of_one_directory_are_kept_apart(recipe, tmp_path):
+    def inside(stage, done, tasks):
+        with pytest.raises(BadInput, match=r"out\.incomplete is being written by process"):
+            build(recipe, tmp_path / "out")
+
+    build(recipe, tmp_path / "out", progress=inside)
+
+
+def test_several_processes_give_the_same_directory(recipe, texts, tmp_path):
+    for number in range(3):
+        (tmp_path / "texts").mkdir(exist_ok=True)
+        lines = [json.dumps({"text": f"{word} {number} times."}) for word in ("One", "Two")]
+        (tmp_path / "texts" / f"{number}.jsonl").write_text("\n".join(lines))
+    text = dataclasses.replace(recipe.sources[1], path=str(tmp_path / "texts"))
+    recipe = dataclasses.replace(recipe, sources=(NCI, text))
+    build(recipe, tmp_path / "one")
+    build(recipe, tmp_path / "two", engine=local(2))
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_inputs_are_read_in_groups_and_are_on_record(recipe, texts, tmp_path, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    for number in range(5):
+        (tmp_path / "texts" / f"{number}.jsonl").write_text(json.dumps({"text": "word " * 20}))
+    size = (tmp_path / "texts" / "0.jsonl").stat().st_size
+    monkeypatch.setattr(tasks, "INPUT_BYTES", 2 * size)
+    text = dataclasses.replace(recipe.sources[1], path=str(tmp_path / "texts"))
+    manifest = build(dataclasses.replace(recipe, sources=(text,)), tmp_path / "out")
+    (source,) = manifest.sources
+    assert [(i.first, i.files, i.bytes) for i in source.inputs] == [
+        ("0.jsonl", 2, 2 * size),
+        ("2.jsonl", 2, 2 * size),
+        ("4.jsonl", 1, size),
+    ]
+    digest = hashlib.sha256((tmp_path / "texts" / "4.jsonl").read_bytes()).hexdigest()
+    assert source.inputs[2].sha256 == hashlib.sha256(f"{digest}  4.jsonl\n".encode()).hexdigest()
+    assert [shard.path for shard in manifest.documents] == [
+        f"documents/text-0000{number}.arrayrecord" for number in range(3)
+    ]
+    assert len(manifest.shards) == 1  # whose documents come from all three
+    assert manifest.shards[0].documents == 5
+
+
+def test_rows_of_another_length_are_those_that_a_build_would_make(recipe, tmp_path):
+    build(recipe, tmp_path / "out")
+    shorter = repack(tmp_path / "out", tmp_path / "shorter", 48)
+    expected = build(dataclasses.replace(recipe, row_length=48), tmp_path / "built")
+    assert shorter == dataclasses.replace(expected, documents=())
+    assert manifests.read(tmp_path / "shorter", checksums=True) == shorter
+    for shard in shorter.shards:
+        built = (tmp_path / "built" / shard.path).read_bytes()
+        assert (tmp_path / "shorter" / shard.path).read_bytes() == built
+    with pytest.raises(BadInput, match="keeps no documents"):
+        repack(tmp_path / "shorter", tmp_path / "again", 64)
+
+
+def test_without_its_documents_a_directory_has_rows_alone(recipe, tmp_path):
+    manifest = build(dataclasses.replace(recipe, keep_documents=False), tmp_path / "out")
+    assert manifest.documents == ()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "shards",
+        "tokenizer",
+    ]
+    assert manifests.read(tmp_path / "out", checksums=True) == manifest
+
+
+def test_a_document_beyond_a_shard_is_refused(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "ROWS_PER_SHARD", 4)
+    text = dataclasses.replace(recipe, sources=recipe.sources[1:], row_length=64)
+    with pytest.raises(BadInput, match=r"source text: a document of up to \d+ tokens .* 4 rows"):
+        build(text, tmp_path / "out")
 
 
 def test_a_killed_build_leaves_no_data_directory(recipe, tmp_path):
@@ -313,16 +449,18 @@ def test_a_killed_build_leaves_no_data_directory(recipe, tmp_path):
 import os, sys
 from data_pipeline import build, recipe
 recipe, out = recipe.load(sys.argv[1]), sys.argv[2]
-build.build(recipe, out, progress=lambda source, n: source == "text" and n == 3 and os._exit(9))
+build.build(recipe, out, progress=lambda stage, done, n: stage == "rows" and done and os._exit(9))
 """
     arguments = [sys.executable, "-c", script, str(tmp_path / "recipe.yaml"), str(tmp_path / "out")]
     assert subprocess.run(arguments, cwd=REPOSITORY).returncode == 9
     assert not (tmp_path / "out").exists()
-    (left,) = tmp_path.glob(".out*")
+    left = tmp_path / "out.incomplete" / "data"
     assert list(left.rglob("nci-*")), "it was killed too early to show anything"
     with pytest.raises(BadInput, match="no finished data"):
         manifests.read(left)
-    assert build(recipe, tmp_path / "out").rows  # and the next build is not in its way
+    build(recipe, tmp_path / "out")  # goes on
+    build(recipe, tmp_path / "whole")
+    assert_same(tmp_path / "out", tmp_path / "whole")
 
 
 def test_an_id_beyond_the_vocabulary_stops_the_build():
@@ -338,7 +476,7 @@ def test_an_id_beyond_the_vocabulary_stops_the_build():
             return np.array([3, 10, 4], np.int32), np.zeros(3, np.uint8)
 
     with pytest.raises(BadInput, match=r"some/tokenizer: gives ids up to 10, beyond its 10"):
-        list(building._documents([[Text("x")]], Wrong(), 64, building._Counts()))
+        list(making.encoded([[Text("x")]], Wrong(), making._Counts()))
 
 
 def test_what_is_there_stays_unless_it_may_be_overwritten(recipe, tmp_path):
@@ -359,12 +497,6 @@ def test_a_source_that_gives_nothing_says_why(recipe, tmp_path):
     with pytest.raises(BadInput, match=why):
         build(dataclasses.replace(recipe, sources=(lone,)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_progress_tells_every_record(recipe, tmp_path):
-    told = []
-    build(recipe, tmp_path / "out", progress=lambda source, records: told.append((source, records)))
-    assert told == [("nci", n) for n in range(1, 61)] + [("text", n) for n in range(1, 4)]
 
 
 def test_building_from_a_file_tells_what_became_of_each_source(recipe, tmp_path, capsys):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.data.rows import Row, decode_row, encode_row
+from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
-from data_pipeline.shards import ROWS_PER_SHARD, write_shards
+from data_pipeline.shards import ROWS_PER_SHARD, read_shard, write_shard, write_shards
 
 
 def rows(count, length=32):
@@ -65,7 +66,38 @@ def test_an_interrupted_shard_has_no_final_name(tmp_path):
 
     with pytest.raises(RuntimeError, match="on fire"):
         write_shards(failing(), tmp_path, "x", rows_per_shard=10)
-    assert [path.name for path in (tmp_path / "shards").glob("*.arrayrecord")] == [
-        "x-00000.arrayrecord"
-    ]
+    assert [path.name for path in (tmp_path / "shards").iterdir()] == ["x-00000.arrayrecord"]
     assert decode_row(records(tmp_path / "shards/x-00000.arrayrecord")[0], 32).lengths == [32]
+
+
+def test_a_shard_says_what_is_in_it(tmp_path):
+    tokens = np.arange(6, dtype=np.int32)
+    modality = np.array([0, 0, 1, 5, 5, 0], np.uint8)
+    one = Row(tokens, modality, np.array([2, 3]), np.array([0, 0]))  # the last is padding
+    written = write_shard([one, one], tmp_path / "a" / "x.arrayrecord")
+    assert (written.records, written.documents) == (2, 4)
+    assert {name: n for name, n in written.tokens.items() if n} == {
+        "text": 4,
+        "smiles": 2,
+        "protein_3d": 4,
+    }
+    assert written.sha256 == sha256(tmp_path / "a" / "x.arrayrecord")
+
+
+def test_records_of_any_length_are_read_back_from_the_middle(tmp_path):
+    made = [row for n in range(1, 60) for row in rows(1, length=n)]
+    write_shard(made, tmp_path / "x.arrayrecord")
+    for first, last in ((0, None), (20, 47), (58, 59)):
+        found = list(read_shard(tmp_path / "x.arrayrecord", first, last))
+        assert [encode_row(row) for row in found] == [encode_row(row) for row in made[first:last]]
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.8])
+def test_a_damaged_record_is_named(tmp_path, place):
+    path = tmp_path / "x.arrayrecord"
+    write_shard(rows(200, length=500), path)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"x\.arrayrecord, record \d+: .*build the data again"):
+        list(read_shard(path))

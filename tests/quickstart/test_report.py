@@ -47,6 +47,7 @@ def content():
     sources = tuple(
         SourceEntry(
             name=name,
+            inputs=(),
             records=120,
             used=117,
             dropped={"no <i>carbon</i>": 3},
@@ -54,8 +55,8 @@ def content():
             instances=117,
             rejected={},
             examples={"no <i>carbon</i>": "a", "no conformer": "b"},
-            cut=0,
             documents=117,
+            cut=0,
             tokens={"selfies": 12_345},
             rows=50,
         )
@@ -85,13 +86,15 @@ def content():
             for step, loss in ((1, 7.25), (2, 3.5))
         ],
         "manifest": Manifest(
-            schema_version=1,
+            schema_version=2,
             row_length=256,
             seed=0,
             vocabulary=VocabularyEntry(4000, {}),
             packing=Packing("best fit", 1000),
             sources=sources,
-            shards=tuple(ShardEntry(s.name, s.name, s.rows, 1, "") for s in sources),
+            shards=tuple(
+                ShardEntry(s.name, s.name, s.rows, s.documents, s.tokens, 1, "") for s in sources
+            ),
             versions={},
         ),
         "generated": generated,

@@ -19,11 +19,12 @@ def make_data(directory, seed=0, rows=40):
     vocabulary.save(directory / "tokenizer")
     source = SourceEntry(
         "noise",
+        inputs=(),
         records=rows,
         used=rows,
         dropped={},
         lost={},
-        instances=rows,
+        instances=3 * rows,
         rejected={},
         examples={},
         cut=0,

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.train.lock import FILE, locked
+from biomatrix_jax.lock import FILE, locked
 
 HOLD = """
 import pathlib, sys
-from biomatrix_jax.train.lock import locked
+from biomatrix_jax.lock import locked
 with locked(pathlib.Path(sys.argv[1]), print):
     pathlib.Path(sys.argv[1], "config.yaml").touch()
     print("held", flush=True)

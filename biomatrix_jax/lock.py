@@ -38,7 +38,8 @@ def locked(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        if made and [entry.name for entry in directory.iterdir()] == [FILE]:
+        gone = not directory.exists()  # the block may remove it, with what it did there
+        if made and not gone and [entry.name for entry in directory.iterdir()] == [FILE]:
             path.unlink()
             for folder in made:
                 with contextlib.suppress(OSError):  # somebody else put something there

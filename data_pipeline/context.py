@@ -1,0 +1,66 @@
+"""What tasks share within a process: the vocabulary and the structure tokenizers of a recipe."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.structure.packaged import tokenizer_path
+from biomatrix_jax.tokens import Segment, Vocabulary, families
+from data_pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    from biomatrix_jax.structure.molecule import MoleculeTokenizer
+    from biomatrix_jax.structure.protein import ProteinTokenizer
+
+
+@dataclass(frozen=True)
+class Context:
+    """Loaded tokenizers; None where the recipe names none."""
+
+    vocabulary: Vocabulary
+    molecule_tokenizer: "MoleculeTokenizer | None"
+    protein_tokenizer: "ProteinTokenizer | None"
+
+    def spells(self, segment: Segment) -> bool:
+        """Whether the vocabulary has all tokens of a segment."""
+        try:
+            self.vocabulary.encode([segment])
+        except BadInput:
+            return False
+        return True
+
+
+def load(recipe: Recipe) -> Context:
+    """The tokenizers of a recipe, loaded once in each process."""
+    return _load(recipe.tokenizer, recipe.molecule_tokenizer, recipe.protein_tokenizer)
+
+
+def structure_tokenizers(recipe: Recipe) -> dict[str, Path]:
+    """Where those lie that the recipe names, by what they are of."""
+    named = {"molecule": recipe.molecule_tokenizer, "protein": recipe.protein_tokenizer}
+    return {kind: tokenizer_path(kind, path) for kind, path in named.items() if path}
+
+
+def end_tokens(vocabulary: Vocabulary) -> np.ndarray:
+    """The ids that end a segment."""
+    return vocabulary.tokens_of(families.CONTROL)[1::2]  # start and end tokens take turns
+
+
+@lru_cache(maxsize=1)
+def _load(vocabulary: str, molecule: str, protein: str) -> Context:
+    molecule_tokenizer = protein_tokenizer = None
+    if molecule:
+        from biomatrix_jax.structure.molecule import MoleculeTokenizer
+
+        path = tokenizer_path("molecule", molecule)
+        molecule_tokenizer = MoleculeTokenizer.from_pretrained(path)
+    if protein:
+        from biomatrix_jax.structure.protein import ProteinTokenizer
+
+        path = tokenizer_path("protein", protein)
+        protein_tokenizer = ProteinTokenizer.from_pretrained(path)
+    return Context(Vocabulary.from_pretrained(vocabulary), molecule_tokenizer, protein_tokenizer)

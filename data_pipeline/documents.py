@@ -1,0 +1,163 @@
+"""Input files -> a shard of documents: read, compose, turn into tokens, and account for it all."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biomatrix_jax.config import from_dict
+from biomatrix_jax.data.manifest import DocumentsEntry, InputsEntry
+from biomatrix_jax.data.rows import Row
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import sha256
+from biomatrix_jax.tokens import MODALITIES, Vocabulary
+from data_pipeline import context, sources
+from data_pipeline.compose import Instance, compose
+from data_pipeline.recipe import SourceRecipe
+from data_pipeline.shards import write_shard
+from data_pipeline.sources.tally import Tally
+from data_pipeline.tasks import DocumentsAccount, DocumentsTask
+
+RECORD_TOKENS = 2**16  # about so many tokens of whole documents lie in a record
+
+
+def make_documents(task: DocumentsTask, directory: Path, fingerprint: str) -> DocumentsAccount:
+    """Does a task: writes its shard, where there is anything to write.
+
+    A view that the vocabulary cannot spell is lost, an instance whose text it cannot is rejected;
+    both are counted by reason.
+
+    Raises:
+      BadInput: an input is missing or damaged.
+    """
+    recipe, source = task.recipe, task.recipe.sources[task.source]
+    tools = context.load(recipe)
+    counts = _Counts()
+    files = [Path(path) for path in task.inputs]
+    instances = compose(
+        sources.read_files(source.reader, files, reader_options(source), counts.read),
+        source.composition,
+        recipe.seed,
+        counts.composed,
+        molecule_tokenizer=tools.molecule_tokenizer,
+        protein_tokenizer=tools.protein_tokenizer,
+        spells=tools.spells,
+    )
+    sizes: list[int] = []
+    records = gathered(encoded(instances, tools.vocabulary, counts), task.source, sizes)
+    written = write_shard(records, directory / task.shard)
+    shard = None
+    if written:
+        shard = DocumentsEntry(
+            path=task.shard,
+            source=source.name,
+            records=written.records,
+            record_tokens=tuple(sizes),
+            bytes=written.bytes,
+            sha256=written.sha256,
+        )
+    return DocumentsAccount(
+        fingerprint=fingerprint,
+        inputs=_inputs(files),
+        records=counts.read.records_in,
+        used=counts.composed.records_out,
+        dropped=_sorted(counts.read.dropped + counts.composed.dropped),
+        lost=_sorted(counts.read.lost + counts.composed.lost),
+        instances=counts.encoded.records_in,
+        rejected=_sorted(counts.encoded.dropped),
+        examples=_sorted(counts.encoded.first | counts.composed.first | counts.read.first),
+        documents=counts.encoded.records_out,
+        tokens=written.tokens if written else dict.fromkeys(MODALITIES, 0),
+        shard=shard,
+    )
+
+
+@dataclass
+class _Counts:
+    """What happens on the way, stage by stage."""
+
+    read: Tally = field(default_factory=Tally)  # of records
+    composed: Tally = field(default_factory=Tally)  # of records
+    encoded: Tally = field(default_factory=Tally)  # of instances
+
+
+def encoded(
+    instances: Iterable[Instance], vocabulary: Vocabulary, counts: _Counts
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each instance as a document: tokens int32 [n], the last the end of a document, and the
+    modality uint8 [n] of each."""
+    for instance in instances:
+        counts.encoded.begin()
+        try:
+            tokens, modality = vocabulary.encode_with_modality(instance)
+        except BadInput as error:
+            counts.encoded.drop(*_rejection(instance, vocabulary, error))
+            continue
+        if not len(tokens):
+            counts.encoded.drop("empty", "an empty text")
+            continue
+        counts.encoded.keep()
+        tokens, modality = np.append(tokens, vocabulary.eos_id), np.append(modality, modality[-1])
+        if not 0 <= tokens.min() <= tokens.max() < vocabulary.size:
+            raise BadInput(
+                f"{vocabulary.path}: gives ids up to {tokens.max()}, beyond its {vocabulary.size}"
+            )
+        yield tokens.astype(np.int32, copy=False), modality.astype(np.uint8, copy=False)
+
+
+def gathered(
+    documents: Iterable[tuple[np.ndarray, np.ndarray]], source: int, sizes: list[int]
+) -> Iterator[Row]:
+    """Whole documents in records of about RECORD_TOKENS; `sizes` gets the tokens of each."""
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    tokens = 0
+    for document in documents:
+        waiting.append(document)
+        tokens += len(document[0])
+        if tokens >= RECORD_TOKENS:
+            yield _record(waiting, source)
+            sizes.append(tokens)
+            waiting, tokens = [], 0
+    if waiting:
+        yield _record(waiting, source)
+        sizes.append(tokens)
+
+
+def reader_options(source: SourceRecipe) -> Any:
+    """The reader's options of a source, checked; raises BadInput, also for an unknown reader."""
+    reader = sources.reader(source.reader)
+    return from_dict(reader.Options, source.options, f"source {source.name}, options")
+
+
+def _record(documents: list[tuple[np.ndarray, np.ndarray]], source: int) -> Row:
+    tokens, modality = (np.concatenate(arrays) for arrays in zip(*documents, strict=True))
+    lengths = np.array([len(one) for one, _ in documents])
+    return Row(tokens, modality, lengths, np.full(len(lengths), source))
+
+
+def _rejection(instance: Instance, vocabulary: Vocabulary, error: BadInput) -> tuple[str, str]:
+    """Why an instance has no ids, by the first segment that has none alone; and the full story."""
+    for segment in instance:
+        try:
+            vocabulary.encode([segment])
+        except BadInput as own:
+            return f"{segment.modality} that the vocabulary cannot spell", str(own)
+    return "segments that the vocabulary cannot spell together", str(error)
+
+
+def _inputs(files: list[Path]) -> InputsEntry:
+    lines = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
+    return InputsEntry(
+        first=files[0].name,
+        files=len(files),
+        bytes=sum(file.stat().st_size for file in files),
+        sha256=hashlib.sha256(lines.encode()).hexdigest(),
+    )
+
+
+def _sorted(mapping: Counter | dict) -> dict:
+    return dict(sorted(mapping.items()))

@@ -1,0 +1,113 @@
+"""The rows of a data directory: made from its documents, at first or for another length."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.manifest import Manifest, Packing
+from biomatrix_jax.display import Display
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import check_absent
+from biomatrix_jax.tokens import Vocabulary
+from data_pipeline import context, pack, tasks
+from data_pipeline.engine import Engine
+from data_pipeline.engine.local import local
+from data_pipeline.workplace import Crew, Progress, save_vocabulary, versions, workplace
+
+
+def repack(
+    directory: str | os.PathLike,
+    out: str | os.PathLike,
+    row_length: int,
+    *,
+    overwrite: bool = False,
+    engine: Engine | None = None,
+    progress: Progress = lambda stage, done, tasks: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Manifest:
+    """Makes a data directory with rows of another length from the documents of one.
+
+    The new one holds rows alone; its manifest's documents are none.
+
+    Raises:
+      BadInput: `directory` is no complete data directory or has no documents; as `build` for `out`.
+    """
+    check_absent(out, overwrite)
+    directory = Path(directory)
+    old = manifests.read(directory)
+    if not old.documents:
+        raise BadInput(f"{directory} keeps no documents to make rows from: build it again")
+    if row_length < 2:
+        raise BadInput(f"rows must have at least 2 tokens, not {row_length}")
+    vocabulary = Vocabulary.from_pretrained(directory / manifests.TOKENIZER)
+    with workplace(out, overwrite, say) as place:
+        saved = save_vocabulary(vocabulary, place.data / manifests.TOKENIZER)
+        crew = Crew(place, engine or local(1), progress, saved.files)
+        manifest = replace(
+            old,
+            row_length=row_length,
+            packing=packing(row_length),
+            shards=(),
+            sources=tuple(replace(source, rows=0, cut=0) for source in old.sources),
+            versions=versions(),
+        )
+        manifest = with_rows(crew, manifest, directory, vocabulary)
+        manifest = replace(manifest, documents=())
+        place.finish(manifest)
+    return manifest
+
+
+def repack_shown(
+    directory: str | os.PathLike,
+    out: str | os.PathLike,
+    row_length: int,
+    *,
+    overwrite: bool = False,
+    engine: Engine | None = None,
+) -> Manifest:
+    """As `repack`; shows progress on standard error."""
+    with Display(sys.stderr, "tasks") as display:
+        manifest = repack(
+            directory,
+            out,
+            row_length,
+            overwrite=overwrite,
+            engine=engine,
+            progress=display.show,
+            say=display.line,
+        )
+        display.line(f"{manifest.rows:,} rows of {row_length:,} tokens, {manifest.fill:.2%} filled")
+    return manifest
+
+
+def with_rows(crew: Crew, manifest: Manifest, documents: Path, vocabulary: Vocabulary) -> Manifest:
+    """A manifest of documents, which `documents` holds, with the rows that come of them."""
+    ends = context.end_tokens(vocabulary).tolist()
+    todo = [
+        task
+        for source in manifest.sources
+        for task in tasks.row_tasks(
+            source.name,
+            [shard for shard in manifest.documents if shard.source == source.name],
+            manifest.row_length,
+            ends,
+        )
+    ]
+    accounts = crew.carry_out("rows", todo, documents)
+    sources = tuple(
+        replace(
+            source,
+            rows=sum(a.shard.rows for a in accounts if a.shard.source == source.name),
+            cut=sum(a.cut for a in accounts if a.shard.source == source.name),
+        )
+        for source in manifest.sources
+    )
+    return replace(manifest, sources=sources, shards=tuple(a.shard for a in accounts))
+
+
+def packing(row_length: int) -> Packing:
+    """How rows are planned."""
+    return Packing(pack.ALGORITHM, tasks.shard_tokens(row_length))

@@ -1,0 +1,137 @@
+"""Where a data directory is made, and who makes it.
+
+    OUT.incomplete/lock         held while somebody works there
+    OUT.incomplete/accounts/    of the tasks that are done
+    OUT.incomplete/data/        what becomes OUT
+
+It outlives whoever worked there, so that the next build of OUT starts from what is done.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.manifest import Manifest, VocabularyEntry
+from biomatrix_jax.files import check_absent, move_directory, sha256
+from biomatrix_jax.lock import locked
+from biomatrix_jax.tokens import Vocabulary
+from data_pipeline import tasks
+from data_pipeline.engine import Engine
+from data_pipeline.tasks import Account, Task
+from data_pipeline.work import Worker
+
+# What decides the bytes of a shard, beyond the recipe and its inputs.
+_PACKAGES = ("biomatrix-jax", "array-record", "numpy", "rdkit", "selfies", "tokenizers")
+
+Progress = Callable[[str, int, int], None]  # a stage's name, tasks that are done, and of how many
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folders of OUT.incomplete."""
+
+    data: Path
+    accounts: Path
+    out: Path
+    overwrite: bool
+
+    def finish(self, manifest: Manifest) -> None:
+        """Removes what is not in the manifest, writes that, and gives the directory its name."""
+        listed = {entry.path for entry in (*manifest.shards, *manifest.documents)}
+        for folder in (manifests.SHARDS, manifests.DOCUMENTS):
+            for path in (self.data / folder).glob("*"):
+                if path.relative_to(self.data).as_posix() not in listed:
+                    path.unlink()  # of an earlier recipe
+            with contextlib.suppress(OSError):
+                (self.data / folder).rmdir()  # where nothing is left
+        manifests.write(manifest, self.data)
+        move_directory(self.data, self.out, self.overwrite)
+
+
+@contextlib.contextmanager
+def workplace(
+    out: str | os.PathLike, overwrite: bool, say: Callable[[str], None]
+) -> Iterator[Workplace]:
+    """Holds the workplace of a data directory; it is gone when the block ends without an exception.
+
+    Raises:
+      BadInput: `out` exists, or another process works on it.
+    """
+    check_absent(out, overwrite)
+    out = Path(os.path.realpath(out))
+    place = out.with_name(f"{out.name}.incomplete")
+    with locked(place, say):
+        found = Workplace(place / "data", place / "accounts", out, overwrite)
+        for folder in (found.data, found.accounts):
+            folder.mkdir(exist_ok=True)
+        if any(found.accounts.iterdir()):
+            say(f"{place}: going on with what is done there")
+        yield found
+        shutil.rmtree(place)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Carries out the tasks that are not done yet.
+
+    Attributes:
+      tools: what decides the bytes of shards beside tasks and packages, as plain data.
+    """
+
+    place: Workplace
+    engine: Engine
+    progress: Progress
+    tools: Any
+
+    def carry_out(self, stage: str, todo: Sequence[Task], documents: Path) -> list[Account]:
+        """The accounts of tasks, in their order.
+
+        Args:
+          documents: the data directory that holds the documents of RowsTasks.
+        """
+        data, accounts = self.place.data, self.place.accounts
+        prints = {task.name: tasks.fingerprint(task, [self.tools, versions()]) for task in todo}
+
+        def account(task: Task) -> Account | None:
+            return tasks.read_account(accounts, task, prints[task.name], data)
+
+        waiting = [task for task in todo if account(task) is None]
+        done = len(todo) - len(waiting)
+
+        def count(_: Task) -> None:
+            nonlocal done
+            done += 1
+            self.progress(stage, done, len(todo))
+
+        self.progress(stage, done, len(todo))
+        self.engine(Worker(str(documents), str(data), str(accounts), prints), waiting, count)
+        found = [account(task) for task in todo]
+        assert None not in found, f"{stage}: the engine left tasks undone"
+        return found
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide what is in a shard."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def checksums(path: Path) -> dict[str, str]:
+    """The SHA-256 of a file, or of each in a directory and those below it, by name."""
+    if path.is_file():
+        return {path.name: sha256(path)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): sha256(file) for file in files}
+
+
+def save_vocabulary(vocabulary: Vocabulary, directory: Path) -> VocabularyEntry:
+    """Copies a tokenizer into a data directory."""
+    shutil.rmtree(directory, ignore_errors=True)  # of a build before
+    directory.mkdir()
+    vocabulary.save(directory)
+    return VocabularyEntry(vocabulary.size, checksums(directory))
