@@ -26,6 +26,7 @@ from data_pipeline.sources.tally import Tally
 
 READERS = (
     "bindingdb",
+    "crossdocked",
     "finefineweb",
     "fineweb",
     "jglaser",
