@@ -19,9 +19,14 @@ from xml.etree.ElementTree import Element
 
 from data_pipeline.formats.mathml import linear
 
-_SUPERSCRIPTS = frozenset({"sup", "superscript", "SP"})
+_SUPERSCRIPTS = ("sup", "superscript", "SP")
 _EXPONENT = re.compile(r"[-\u2212\u2013]?\d+([.,]\d+)?")
 _TEX_DOCUMENT = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
+
+
+def tags(names: str) -> frozenset[str]:
+    """The tags that a line names, separated by blanks."""
+    return frozenset(names.split())
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ are refused by the parser (expat 2.4.1 and later).
 """
 
 import html.entities
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,9 @@ from biomatrix_jax.reading import open_binary
 
 # Deeper than any corpus nests, and safe for functions that call themselves for each level.
 DEEPEST = 200
+
+_PROLOGUE = 4096  # bytes in which a document type stands
+_DECLARATION = re.compile(rb"\s*(<\?xml[^>]*\?>)?")
 
 
 def elements(path: str | Path, *tags: str) -> Iterator[Element]:
@@ -78,7 +82,7 @@ def documents(file: BinaryIO) -> Iterator[bytes]:
 def parse(content: bytes) -> Element:
     """The root of a document in memory; its tags have no namespace.
 
-    Entities of the ISO and HTML sets (`&agr;`, `&minus;`) are known by name.
+    Entities of the ISO and HTML sets (`&agr;`, `&minus;`) are known by name, declared or not.
 
     Raises:
       BadInput: a reason without the place, to be counted: "broken XML (mismatched tag)".
@@ -86,7 +90,13 @@ def parse(content: bytes) -> Element:
     parser = ElementTree.XMLParser()
     parser.entity.update(_entities())
     try:
-        parser.feed(content)
+        if b"<!DOCTYPE" in content[:_PROLOGUE]:
+            parser.feed(content.lstrip())
+        else:  # expat knows names only of documents that have one
+            declaration = _DECLARATION.match(content)
+            parser.feed(declaration[1] or b"")
+            parser.feed(b'<!DOCTYPE any SYSTEM "any">')
+            parser.feed(content[declaration.end() :])
         root = parser.close()
     except ElementTree.ParseError as error:
         raise BadInput(f"broken XML ({ErrorString(error.code)})") from None

@@ -26,12 +26,14 @@ from data_pipeline.sources.tally import Tally
 
 READERS = (
     "bindingdb",
+    "biorxiv",
     "crossdocked",
     "finefineweb",
     "fineweb",
     "jglaser",
     "moltextnet",
     "nci",
+    "pmc",
     "pubchem",
     "pubmed",
     "qm9",
