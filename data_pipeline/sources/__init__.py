@@ -33,6 +33,7 @@ READERS = (
     "jglaser",
     "moltextnet",
     "nci",
+    "pdbbind",
     "pmc",
     "pubchem",
     "pubmed",
