@@ -4,7 +4,6 @@ Splitting a file is quick and parsing is not, so text is what goes to worker pro
 """
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ NAME_COLUMNS = ("name", "id")
 MAX_ENTRY = 2**26  # bytes of one SDF entry; a molecule of 1,000 atoms takes 2**16
 
 _END_OF_ENTRY = b"$$$$"
-_END_OF_MOLECULE = re.compile(r"^M  END", re.MULTILINE)
+_END_OF_MOLECULE = "M  END"
+_HEADER = 3  # lines: title, program, comment
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,6 @@ def molecule(entry: Entry, seed: int) -> Chem.Mol:
 
 
 def _parse_block(entry: Entry) -> Chem.Mol:
-    if not _END_OF_MOLECULE.search(entry.block):
-        raise UnreadableMolecule(entry.name, "the entry is cut off: it has no line M  END")
     try:
         mol = Chem.MolFromMolBlock(entry.block, removeHs=False)
         if mol is None:
@@ -146,9 +144,10 @@ def _sdf_entry(path: Path, number: int, lines: Sequence[bytes], size: int) -> En
     name = name or f"{path.name}:{number}"
     if size > MAX_ENTRY:
         return Entry(name, problem=f"the entry has {size:,} bytes, more than {MAX_ENTRY:,}")
-    end = next((i for i, line in enumerate(text) if line.startswith("M  END")), len(text))
-    block = "\n".join(text[: end + 1]) + "\n"
-    return Entry(name, block=block)
+    for i, line in enumerate(text):
+        if i >= _HEADER and line.startswith(_END_OF_MOLECULE):
+            return Entry(name, block="\n".join(text[: i + 1]) + "\n")
+    return Entry(name, problem=f"the entry is cut off: it has no line {_END_OF_MOLECULE}")
 
 
 def _table_entries(path: Path) -> Iterator[Entry]:

@@ -72,6 +72,15 @@ def test_entries_of_an_sdf_file_with_their_names(mols, tmp_path):
         )
 
 
+def test_a_title_may_say_anything(mols, tmp_path):
+    path = write(tmp_path / "x.sdf", block(mols[0], "M  END of it"), block(mols[1], "M  END"))
+    assert [molecule(entry, 0).GetProp("_Name") for entry in entries(path)] == [
+        "M END of it",
+        "M END",
+    ]
+    assert "cut off" in problem(next(entries(write(path, "M  END\n\n\n"))), UnreadableMolecule)
+
+
 def test_line_ends_encodings_and_compression_change_nothing(mols, tmp_path):
     text = block(mols[1], "Bären-Säure") + "$$$$\n"
     (tmp_path / "a.sdf").write_bytes(text.encode("utf-8"))
