@@ -36,6 +36,7 @@ READERS = (
     "pdbbind",
     "pmc",
     "pubchem",
+    "pubchemqc",
     "pubmed",
     "qm9",
     "sdf",
