@@ -40,6 +40,7 @@ READERS = (
     "pubchemqc",
     "pubmed",
     "qm9",
+    "s2orc",
     "sdf",
     "stitch",
     "text",
