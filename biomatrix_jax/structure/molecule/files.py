@@ -4,7 +4,7 @@ Splitting a file is quick and parsing is not, so text is what goes to worker pro
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,9 +153,10 @@ def _sdf_entry(path: Path, number: int, lines: Sequence[bytes], size: int) -> En
 def _table_entries(path: Path) -> Iterator[Entry]:
     suffix = suffix_of(path)
     with open_binary(path) as file:
-        lines = (_decode(line.rstrip(b"\r\n")) for line in file)
+        # With their ends, which a cell may hold.
+        lines = (_decode(line.rstrip(b"\r\n")) + "\n" for line in file)
         if suffix in (".csv", ".tsv"):
-            yield from _rows(path, csv.reader(lines, delimiter="\t" if suffix == ".tsv" else ","))
+            yield from _rows(path, lines, "\t" if suffix == ".tsv" else ",")
             return
         for number, line in enumerate(lines, start=1):
             smiles, _, name = line.strip().partition("\t" if "\t" in line.strip() else " ")
@@ -163,8 +164,9 @@ def _table_entries(path: Path) -> Iterator[Entry]:
                 yield Entry(name.strip() or f"{path.name}:{number}", smiles=smiles)
 
 
-def _rows(path: Path, rows: Iterable[Sequence[str]]) -> Iterator[Entry]:
-    rows = iter(rows)
+def _rows(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[Entry]:
+    # Strictly: a quote that nothing closes would take all the rows behind it for one name.
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         columns = [column.strip().lower() for column in next(rows, ())]
         if not columns:
@@ -182,9 +184,15 @@ def _rows(path: Path, rows: Iterable[Sequence[str]]) -> Iterator[Entry]:
             name = row[names].strip() if names is not None and names < len(row) else ""
             name = " ".join(name.split()) or f"{path.name}:{number}"
             smiles = row[at].strip() if at < len(row) else ""
-            yield Entry(name, smiles=smiles, problem="" if smiles else "its row has no SMILES")
+            if any(cell.strip() for cell in row[len(columns) :]):
+                problem = f"its row has {len(row)} cells, the header has {len(columns)}"
+                yield Entry(name, problem=problem)
+            else:
+                yield Entry(name, smiles=smiles, problem="" if smiles else "its row has no SMILES")
     except csv.Error as error:
-        raise BadInput(f"{path}: not a table that can be read ({error})") from None
+        raise BadInput(
+            f"{path}: not a table that can be read from line {rows.line_num} on ({error})"
+        ) from None
 
 
 def _decode(line: bytes) -> str:

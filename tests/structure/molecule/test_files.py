@@ -224,6 +224,35 @@ def test_tables(tmp_path):
     assert [(e.name, e.smiles) for e in entries(tmp_path / "c.tsv")] == [("c.tsv:1", "CCO")]
 
 
+def test_cells_over_several_lines(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b'smiles,name\r\nCCO,"a\r\nb"\r\nCC,c\r\n')
+    assert [(e.name, e.smiles) for e in entries(tmp_path / "t.csv")] == [
+        ("a b", "CCO"),
+        ("c", "CC"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ('CCO,"ethanol\nCC,ethane\n', "from line 4 on (unexpected end of data)"),
+        ('CC,"a" b\nCCO,x\n', "from line 3 on (',' expected after"),
+    ],
+)
+def test_quotes_that_would_swallow_molecules(tmp_path, rows, words):
+    (tmp_path / "t.csv").write_text(f"smiles,name\nC,methane\n{rows}")
+    first, last = entries(tmp_path / "t.csv")
+    assert (first.name, last.name) == ("methane", "t.csv")
+    assert words in last.problem
+
+
+def test_rows_longer_than_their_header(tmp_path):
+    (tmp_path / "t.csv").write_text("smiles,name\nCCO,ethanol,\nCC,1,2-dimethyl\n1,CC,ethane\n")
+    sound, *longer = entries(tmp_path / "t.csv")
+    assert (sound.name, sound.smiles) == ("ethanol", "CCO")
+    assert [entry.problem for entry in longer] == ["its row has 3 cells, the header has 2"] * 2
+
+
 def test_tables_get_conformers_that_depend_on_the_seed_alone():
     entry = Entry("ethanol", smiles="CCO")
     one, same, other = (molecule(entry, seed) for seed in (3, 3, 4))
