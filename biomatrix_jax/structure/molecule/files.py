@@ -4,6 +4,7 @@ Splitting a file is quick and parsing is not, so text is what goes to worker pro
 """
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ MAX_ENTRY = 2**26  # bytes of one SDF entry; a molecule of 1,000 atoms takes 2**
 
 _END_OF_ENTRY = b"$$$$"
 _END_OF_MOLECULE = "M  END"
+# SMILES, perhaps its extension (CXSMILES), and a name.
+_SMILES_LINE = re.compile(r"([^ \t]*(?:[ \t]+\|[^|]*\|(?![^ \t]))?)(.*)", re.DOTALL)
 _HEADER = 3  # lines: title, program, comment
 
 
@@ -114,7 +117,9 @@ def _parse_block(entry: Entry) -> Chem.Mol:
 
 
 def _parse_smiles(entry: Entry) -> Chem.Mol:
-    mol = Chem.MolFromSmiles(entry.smiles)
+    parameters = Chem.SmilesParserParams()
+    parameters.parseName = False  # what stands behind the SMILES in its cell is a mistake
+    mol = Chem.MolFromSmiles(entry.smiles, parameters)
     if mol is None or not mol.GetNumAtoms():
         raise UnreadableMolecule(entry.name, f"RDKit reads no molecule in {entry.smiles[:80]!r}")
     return mol
@@ -159,9 +164,9 @@ def _table_entries(path: Path) -> Iterator[Entry]:
             yield from _rows(path, lines, "\t" if suffix == ".tsv" else ",")
             return
         for number, line in enumerate(lines, start=1):
-            smiles, _, name = line.strip().partition("\t" if "\t" in line.strip() else " ")
+            smiles, name = _SMILES_LINE.fullmatch(line.strip()).groups()
             if smiles and not (number == 1 and smiles.lower() == "smiles"):
-                yield Entry(name.strip() or f"{path.name}:{number}", smiles=smiles)
+                yield Entry(" ".join(name.split()) or f"{path.name}:{number}", smiles=smiles)
 
 
 def _rows(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[Entry]:

@@ -224,6 +224,22 @@ def test_tables(tmp_path):
     assert [(e.name, e.smiles) for e in entries(tmp_path / "c.tsv")] == [("c.tsv:1", "CCO")]
 
 
+def test_extensions_of_smiles_are_no_names(tmp_path):
+    (tmp_path / "a.smi").write_text("CCO |$a;b;c$| ethanol\nN->[Cu] |C:0.0|\nCC\t|x\n")
+    (tmp_path / "b.csv").write_text("smiles\nCCO |$a;b;c$|\nCCO CC\n")
+    found = [e for name in ("a.smi", "b.csv") for e in entries(tmp_path / name)]
+    assert [(e.name, e.smiles) for e in found] == [
+        ("ethanol", "CCO |$a;b;c$|"),
+        ("a.smi:2", "N->[Cu] |C:0.0|"),
+        ("|x", "CC"),
+        ("b.csv:1", "CCO |$a;b;c$|"),
+        ("b.csv:2", "CCO CC"),
+    ]
+    for i in (0, 3):
+        assert flat_smiles(Chem.RemoveHs(molecule(found[i], 0))) == "CCO"
+    assert "no molecule in 'CCO CC'" in problem(found[4], UnreadableMolecule)
+
+
 def test_cells_over_several_lines(tmp_path):
     (tmp_path / "t.csv").write_bytes(b'smiles,name\r\nCCO,"a\r\nb"\r\nCC,c\r\n')
     assert [(e.name, e.smiles) for e in entries(tmp_path / "t.csv")] == [
