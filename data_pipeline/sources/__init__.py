@@ -31,6 +31,7 @@ READERS = (
     "crossdocked",
     "finefineweb",
     "fineweb",
+    "interleaved",
     "jglaser",
     "moltextnet",
     "nci",
