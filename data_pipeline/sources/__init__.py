@@ -35,6 +35,7 @@ READERS = (
     "jglaser",
     "moltextnet",
     "nci",
+    "pcqm4mv2",
     "pdbbind",
     "pmc",
     "pubchem",
