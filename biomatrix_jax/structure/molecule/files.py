@@ -18,7 +18,8 @@ from biomatrix_jax.structure.molecule.errors import UnreadableMolecule
 
 SDF_SUFFIXES = (".sdf", ".sd", ".mol")
 TABLE_SUFFIXES = (".smi", ".smiles", ".csv", ".tsv")
-SUFFIXES = SDF_SUFFIXES + TABLE_SUFFIXES  # each also with .gz
+SUFFIXES = SDF_SUFFIXES + TABLE_SUFFIXES
+PACKED = (".gz", ".zst", ".bz2", ".xz")  # each may also have one of these
 NAME_COLUMNS = ("name", "id")
 MAX_ENTRY = 2**26  # bytes of one SDF entry; a molecule of 1,000 atoms takes 2**16
 
@@ -60,16 +61,17 @@ def molecule_files(where: str | Path) -> list[Path]:
 
 
 def suffix_of(path: Path) -> str:
-    """What of SUFFIXES the file's name ends in, .gz aside; nothing where it is none of them."""
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    """What of SUFFIXES the name ends in, compression aside; nothing where it is none of them."""
+    name = Path(path.name.lower())
+    suffix = Path(name.stem if name.suffix in PACKED else name).suffix
     return suffix if suffix in SUFFIXES else ""
 
 
 def entries(path: Path) -> Iterator[Entry]:
     """The molecules of a file, one at a time.
 
-    What is wrong with the file as a whole (it holds nothing, is not readable, its gzip data are
-    damaged from some place on, a table has no column of SMILES) is the last entry.
+    What is wrong with the file as a whole (it holds nothing, is not readable, its compressed
+    data are damaged from some place on, a table has no column of SMILES) is the last entry.
     """
     found = _sdf_entries(path) if suffix_of(path) in SDF_SUFFIXES else _table_entries(path)
     empty = True
@@ -211,7 +213,7 @@ def _decode(line: bytes) -> str:
 def _expected() -> str:
     return (
         f"SDF ({', '.join(SDF_SUFFIXES)}) or tables with SMILES ({', '.join(TABLE_SUFFIXES)}), "
-        "each also with .gz"
+        f"each also compressed ({', '.join(PACKED)})"
     )
 
 

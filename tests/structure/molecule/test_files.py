@@ -1,6 +1,7 @@
 """Files of molecules: sound, damaged, of every kind; whatever is in them, nothing but BadInput."""
 
 import gzip
+import lzma
 import re
 from pathlib import Path
 
@@ -86,8 +87,9 @@ def test_line_ends_encodings_and_compression_change_nothing(mols, tmp_path):
     (tmp_path / "a.sdf").write_bytes(text.encode("utf-8"))
     (tmp_path / "b.sdf").write_bytes(text.replace("\n", "\r\n").encode("latin-1"))
     (tmp_path / "c.SDF.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + text.encode("utf-8")))
-    one, two, three = (list(entries(path)) for path in sorted(tmp_path.iterdir()))
-    assert one == two == three
+    (tmp_path / "d.sdf.xz").write_bytes(lzma.compress(text.encode("utf-8")))
+    one, two, three, four = (list(entries(path)) for path in molecule_files(tmp_path))
+    assert one == two == three == four
     assert one[0].name == "Bären-Säure"
 
 
@@ -310,14 +312,16 @@ def test_tables_that_are_none(tmp_path, content, words):
 
 
 def test_which_files(mols, tmp_path):
-    for name in ("b.sdf", "a.smi.gz", "notes.txt", "c.SDF", "d.csv"):
+    for name in ("b.sdf", "a.smi.gz", "notes.txt", "c.SDF", "d.csv", "e.sdf.zst", "F.MOL.BZ2"):
         (tmp_path / name).write_text("")
     (tmp_path / "folder.sdf").mkdir()
     assert [path.name for path in molecule_files(tmp_path)] == [
+        "F.MOL.BZ2",
         "a.smi.gz",
         "b.sdf",
         "c.SDF",
         "d.csv",
+        "e.sdf.zst",
     ]
     assert [path.name for path in molecule_files(f"{tmp_path}/*.sdf")] == ["b.sdf"]
     assert molecule_files(tmp_path / "b.sdf") == [tmp_path / "b.sdf"]
