@@ -20,8 +20,10 @@ _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _UNKNOWN = (".", "?")
 _IDS = ("_entry.id", "_struct.entry_id", "_exptl.entry_id")
 _TITLE = "_struct.title"
-# The archives' files have this item, and end every table with a "#", the last one too.
+# The archives' files have this item, and end every table with a "#", the last one too. Programs
+# that save them again may keep the item and leave out all comments.
 _ARCHIVED = "_audit_conform.dict_name"
+_SEPARATOR = re.compile(r"^# *$", re.MULTILINE)
 _CUT_SHORT = "the file is cut short or damaged: fetch it again"
 # Of gemmi's messages: the line, where there is one, and what is wrong.
 _MESSAGE = re.compile(r"string:(?:(\d+)\S*)?(.*)", re.DOTALL)
@@ -85,7 +87,7 @@ def read_mmcif(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
         where = f" (line {line})" if line else ""
         raise Unreadable(f"{problem.strip()[:120]}{where}: {_CUT_SHORT}") from None
     archived = any(block.find_value(_ARCHIVED) for block in document)
-    if archived and not text.rstrip().endswith("#"):
+    if archived and _SEPARATOR.search(text) and not text.rstrip().endswith("#"):
         raise Unreadable(_CUT_SHORT)
     first: str | None = None  # model
     for number, row in enumerate(_rows(document), start=1):

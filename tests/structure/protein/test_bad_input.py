@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pytest
 
@@ -65,6 +66,16 @@ def test_mmcif_cut_anywhere_is_refused_or_whole(tmp_path):
         if text[:-cut].endswith("#"):
             continue  # only the end of the last line is gone
         refused(tmp_path / "x.cif", text[:-cut], "cut short|coordinate|no tables of atoms")
+
+
+def test_an_archives_file_saved_again_without_its_comments_is_whole(tmp_path):
+    """As gemmi saves it: the dictionary's name stays, the "#" after each table does not."""
+    text = cif_text(range(1, 9))
+    document = gemmi.cif.read_string(text)
+    (tmp_path / "x.cif").write_text(document.as_string())
+    assert "#" not in (tmp_path / "x.cif").read_text()
+    assert read_chain(parse(tmp_path / "x.cif").chains[0], Limits()).sequence == "G" * 8
+    refused(tmp_path / "x.cif", text.rstrip("#\n").replace("\n#\n", "\n# \n"), "cut short")
 
 
 def test_mmcif_cut_in_quotes_or_a_text_block(tmp_path):
