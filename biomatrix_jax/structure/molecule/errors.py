@@ -42,7 +42,7 @@ class IsotopeLabel(MoleculeError):
 
 
 class NoConformer(MoleculeError):
-    """No conformer, only a 2D depiction, or coordinates that are not finite."""
+    """No conformer, only a 2D depiction, or coordinates that are not finite or out of bounds."""
 
 
 class SeveralFragments(MoleculeError):

@@ -29,6 +29,7 @@ from biomatrix_jax.structure.molecule.errors import (
 from biomatrix_jax.tokens.families import NO_CODE
 
 MIN_ATOMS = 5  # The published encoder looks at four neighbours of every atom.
+FARTHEST = 1_000_000  # angstrom; the network would take what overflows float32 for some code
 
 # On a metal the count of hydrogens is what the valence field of a molfile leaves over, as in
 # [CuH2] for a four-coordinate copper: nobody drew them, and the published encoder takes them.
@@ -150,8 +151,9 @@ def _check(mol: Chem.Mol) -> None:
     conformer = mol.GetConformer()
     if not conformer.Is3D():
         raise NoConformer(_name(mol), "has 2D coordinates only: embed a 3D conformer")
-    if not np.isfinite(conformer.GetPositions()).all():
-        raise NoConformer(_name(mol), "has a conformer with coordinates that are not finite")
+    if not (np.abs(conformer.GetPositions()) < FARTHEST).all():  # NaN neither
+        problem = f"has coordinates that are not finite, or beyond {FARTHEST:,} angstrom"
+        raise NoConformer(_name(mol), problem)
     fragments = len(Chem.GetMolFrags(mol))
     if fragments > 1:
         raise SeveralFragments(_name(mol), f"has {fragments} fragments: encode them one at a time")

@@ -125,15 +125,16 @@ def test_molecules_that_cannot_become_a_line(mol, error, problem):
     assert str(caught.value).startswith(f"{caught.value.molecule}: ")
 
 
-def test_two_dimensional_and_infinite_coordinates():
+def test_two_dimensional_and_boundless_coordinates():
     flat = Chem.AddHs(Chem.MolFromSmiles("CCO"))
     Chem.rdDepictor.Compute2DCoords(flat)
     with pytest.raises(NoConformer, match="2D"):
         line_up(flat)
-    far = with_coordinates("CCO")
-    far.GetConformer().SetAtomPosition(2, (0.0, float("inf"), 0.0))
-    with pytest.raises(NoConformer, match="not finite"):
-        line_up(far)
+    for distance in (np.inf, np.nan, -1e39, 1.1e6):  # as float32, 1e39 is infinite
+        far = with_coordinates("CCO")
+        far.GetConformer().SetAtomPosition(8, (0.0, distance, 0.0))
+        with pytest.raises(NoConformer, match="not finite, or beyond 1,000,000 angstrom"):
+            line_up(far)
 
 
 def test_errors_prefer_the_molecules_own_name():
