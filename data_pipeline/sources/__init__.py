@@ -38,6 +38,7 @@ READERS = (
     "pcqm4mv2",
     "pdbbind",
     "pmc",
+    "ppiref",
     "pubchem",
     "pubchemqc",
     "pubmed",

@@ -1,6 +1,6 @@
 """What readers of complexes share: the chains of a structure file, and ligands in their poses."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from rdkit import Chem, rdBase
@@ -8,7 +8,7 @@ from rdkit import Chem, rdBase
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits, read_chain
 from biomatrix_jax.structure.protein.errors import DamagedChain, NoProtein, ProteinError
-from biomatrix_jax.structure.protein.files import name_of, parse
+from biomatrix_jax.structure.protein.files import parse
 from data_pipeline.records import MoleculeRecord, ProteinRecord
 from data_pipeline.sources.conformers import label_stereo, smiles_of
 from data_pipeline.sources.molecules import NoMolecule, from_conformer, from_smiles
@@ -22,13 +22,8 @@ def existing(paths: Iterable[Path], what: str) -> Path:
     raise BadInput(f"no file of {what}")
 
 
-def chains(
-    file: Path, limits: Limits, wanted: Collection[str] | None = None
-) -> tuple[dict[str, ProteinRecord], list[str]]:
-    """The usable protein chains of a file's first model by their ids, and why others are not.
-
-    Args:
-      wanted: ids of the chains to read; None for all of them. What is no protein is left out.
+def chains(file: Path, limits: Limits) -> dict[str, ProteinRecord | BadInput]:
+    """The protein chains of a file's first model by their ids, or why one is not usable.
 
     Raises:
       BadInput: the file cannot be read; the message is a reason to count and does not say where.
@@ -39,33 +34,32 @@ def chains(
         raise BadInput("structure file cannot be read") from None
     except BadInput:
         raise BadInput("structure file is missing, damaged or cut short") from None
-    found, lost = {}, []
+    found: dict[str, ProteinRecord | BadInput] = {}
     for chain in entry.chains:
-        identifier = chain.id.strip()
-        if wanted is not None and identifier not in wanted:
-            continue
+        name = chain.id.strip()
         try:
             read = read_chain(chain, limits)
         except NoProtein:
             continue
         except DamagedChain:
-            lost.append("protein chain: damaged")
-            continue
+            found[name] = BadInput("protein chain: damaged")
         except ProteinError as error:
-            lost.append(f"protein chain: {error.problem}")
-            continue
-        found[identifier] = ProteinRecord(
-            f"{name_of(file)}_{identifier}", identifier, read.sequence, read.backbone, entry.title
-        )
-    return found, lost
+            found[name] = BadInput(f"protein chain: {error.problem}")
+        else:
+            found[name] = ProteinRecord(
+                f"{entry.id}_{name}", name, read.sequence, read.backbone, entry.title
+            )
+    return found
 
 
 def all_chains(file: Path, limits: Limits) -> tuple[tuple[ProteinRecord, ...], list[str]]:
-    """As `chains`, but raises BadInput also where none is usable."""
-    found, lost = chains(file, limits)
-    if not found:
+    """The usable chains of a file, and why others are not; raises BadInput where none is."""
+    found = chains(file, limits).values()
+    lost = [str(chain) for chain in found if isinstance(chain, BadInput)]
+    usable = tuple(chain for chain in found if isinstance(chain, ProteinRecord))
+    if not usable:
         raise BadInput(lost[0] if lost else "no protein chain")
-    return tuple(found.values()), lost
+    return usable, lost
 
 
 def ligand(

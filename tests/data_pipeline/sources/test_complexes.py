@@ -17,14 +17,14 @@ def test_chains_are_records_and_what_is_no_protein_is_left_out(tmp_path):
     water = atom_line(1, "O", residue="HOH", chain="W", hetero=True)
     nucleic = atom_line(1, "P", residue="DA", chain="N")
     path.write_text(water + nucleic + receptor("AB"))
-    found, lost = chains(path, Limits())
+    found = chains(path, Limits())
     assert list(found) == ["A", "B"]
     assert (found["B"].id, found["B"].chain) == ("1abc_A_rec_B", "B")
     assert found["B"].sequence == "A" * 9
     assert found["B"].backbone.shape == (9, 4, 3)
     assert found["B"].backbone[1, 0, 0] == np.float32(3.8)
-    assert not lost
-    assert list(chains(path, Limits(), ["B", "C"])[0]) == ["B"]
+    usable, lost = all_chains(path, Limits())
+    assert ([record.chain for record in usable], lost) == (["A", "B"], [])
 
 
 def test_chains_outside_the_limits_are_lost_and_a_file_without_any_is_an_error(tmp_path):
