@@ -88,6 +88,10 @@ def spell(smiles: str) -> Spelling:
 @functools.lru_cache(maxsize=4096)
 def _atom(order: int, smiles: str) -> tuple[str, int]:
     """The token of an atom behind a bond, with %d for its code, and its capacity."""
+    if ":" in smiles and _ATOM.fullmatch(smiles):
+        raise CannotSpell(
+            f"the atom map of {smiles} would be lost: clear it (atom.SetAtomMapNum(0))"
+        )
     body = symbols.atom_body(smiles) if _ATOM.fullmatch(smiles) else None
     atom = symbols.atom(f"[{body}]") if body else None
     if atom is None:

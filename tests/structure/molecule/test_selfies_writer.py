@@ -92,6 +92,7 @@ def test_ring_numbers_of_two_and_three_digits():
         ("C->[Cu]", "no symbol for >"),
         ("C/C=C/C", "no symbol for /"),
         ("C.C", r"no symbol for \."),
+        ("C[CH2:7]C", r"the atom map of \[CH2:7\] would be lost: clear it"),
     ],
 )
 def test_what_cannot_be_spelled(smiles, problem):
