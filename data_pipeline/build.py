@@ -80,7 +80,7 @@ def build(
     options = [reader_options(source) for source in recipe.sources]
     vocabulary = context.load(recipe).vocabulary
     tokenizers = {
-        kind: checksums(path) for kind, path in context.structure_tokenizers(recipe).items()
+        kind: checksums(path) for kind, path in context.structure_tokenizer_paths(recipe).items()
     }
     documents = [
         task

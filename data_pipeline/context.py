@@ -3,27 +3,22 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.packaged import tokenizer_path
 from biomatrix_jax.tokens import Segment, Vocabulary, families
+from data_pipeline.composition.views import StructureTokenizers
 from data_pipeline.recipe import Recipe
-
-if TYPE_CHECKING:
-    from biomatrix_jax.structure.molecule import MoleculeTokenizer
-    from biomatrix_jax.structure.protein import ProteinTokenizer
 
 
 @dataclass(frozen=True)
 class Context:
-    """Loaded tokenizers; None where the recipe names none."""
+    """Loaded tokenizers."""
 
     vocabulary: Vocabulary
-    molecule_tokenizer: "MoleculeTokenizer | None"
-    protein_tokenizer: "ProteinTokenizer | None"
+    structure_tokenizers: StructureTokenizers
 
     def spells(self, segment: Segment) -> bool:
         """Whether the vocabulary has all tokens of a segment."""
@@ -39,7 +34,7 @@ def load(recipe: Recipe) -> Context:
     return _load(recipe.tokenizer, recipe.molecule_tokenizer, recipe.protein_tokenizer)
 
 
-def structure_tokenizers(recipe: Recipe) -> dict[str, Path]:
+def structure_tokenizer_paths(recipe: Recipe) -> dict[str, Path]:
     """Where those lie that the recipe names, by what they are of."""
     named = {"molecule": recipe.molecule_tokenizer, "protein": recipe.protein_tokenizer}
     return {kind: tokenizer_path(kind, path) for kind, path in named.items() if path}
@@ -63,4 +58,7 @@ def _load(vocabulary: str, molecule: str, protein: str) -> Context:
 
         path = tokenizer_path("protein", protein)
         protein_tokenizer = ProteinTokenizer.from_pretrained(path)
-    return Context(Vocabulary.from_pretrained(vocabulary), molecule_tokenizer, protein_tokenizer)
+    return Context(
+        Vocabulary.from_pretrained(vocabulary),
+        StructureTokenizers(molecule_tokenizer, protein_tokenizer),
+    )

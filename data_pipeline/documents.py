@@ -16,7 +16,7 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import MODALITIES, Vocabulary
 from data_pipeline import context, sources
-from data_pipeline.compose import Instance, compose
+from data_pipeline.composition import Instance, compose
 from data_pipeline.recipe import SourceRecipe
 from data_pipeline.shards import write_shard
 from data_pipeline.sources.tally import Tally
@@ -43,8 +43,7 @@ def make_documents(task: DocumentsTask, directory: Path, fingerprint: str) -> Do
         source.composition,
         recipe.seed,
         counts.composed,
-        molecule_tokenizer=tools.molecule_tokenizer,
-        protein_tokenizer=tools.protein_tokenizer,
+        tokenizers=tools.structure_tokenizers,
         spells=tools.spells,
     )
     sizes: list[int] = []

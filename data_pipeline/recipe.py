@@ -8,7 +8,7 @@ from typing import Any
 
 from biomatrix_jax.config import configs_directory, load_as
 from biomatrix_jax.errors import BadInput
-from data_pipeline.compose import Composition
+from data_pipeline.composition.settings import Composition
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

@@ -128,14 +128,19 @@ def extend_vocabulary(
     stage: Stage,
 ) -> Vocabulary:
     """The shipped base tokenizer with every family that these molecules need."""
-    from data_pipeline.compose import Composition, compose
+    from data_pipeline.composition import Composition, compose
+    from data_pipeline.composition.views import StructureTokenizers
     from data_pipeline.counting import count_joint_tokens, count_symbols
     from data_pipeline.sources.tally import Tally
 
     views = [
         view
         for instance in compose(
-            molecules, Composition(composite=0), 0, Tally(), molecule_tokenizer=tokenizer
+            molecules,
+            Composition(composite=0),
+            0,
+            Tally(),
+            tokenizers=StructureTokenizers(molecule=tokenizer),
         )
         for view in instance
     ]

@@ -32,7 +32,7 @@ from biomatrix_jax.tokens import (
 from data_pipeline import context, pack, sources, tasks
 from data_pipeline import documents as making
 from data_pipeline.build import build, build_from_file
-from data_pipeline.compose import Composition, compose
+from data_pipeline.composition import Composition, compose
 from data_pipeline.engine.local import local
 from data_pipeline.packing import repack
 from data_pipeline.recipe import Recipe, SourceRecipe

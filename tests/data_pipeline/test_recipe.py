@@ -4,7 +4,7 @@ from biomatrix_jax.config import configs_directory, dump, from_dict
 from biomatrix_jax.errors import BadInput
 from data_pipeline import recipe as recipes
 from data_pipeline import sources
-from data_pipeline.compose import Composition
+from data_pipeline.composition import Composition
 from data_pipeline.recipe import Recipe, SourceRecipe
 
 SMALL = """

@@ -1,6 +1,7 @@
 import pytest
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline.formats import sdf
 from data_pipeline.formats.sdf import SdfEntry, sdf_entries
 
 MOLFILE = "241\n  -OEChem-02222113093D\n\n  0  0  0     0  0  0  0  0  0999 V2000\nM  END\n"
@@ -59,3 +60,14 @@ def test_an_entry_of_ten_megabytes(tmp_path):
     (_, large), (_, after) = sdf_entries(path)
     assert large.fields["note"].count("\n") == 999_999
     assert after.fields["PUBCHEM_COMPOUND_CID"] == "241"
+
+
+@pytest.mark.parametrize("note", ["one line " * 200, "many\nlines\n" * 200])
+def test_an_entry_without_an_end_is_not_kept_in_memory(tmp_path, monkeypatch, note):
+    monkeypatch.setattr(sdf, "LARGEST", 1000)
+    path = tmp_path / "endless.sdf"
+    path.write_text(MOLFILE + "> <note>\n" + note + "\n\n$$$$\n" + TAGGED + "$$$$\n")
+    (first, large), (_, after) = sdf_entries(path)
+    assert (first, str(large)) == ("241", "entry of more than 64 MiB")
+    assert after.fields["PUBCHEM_COMPOUND_CID"] == "241"
+    assert all(sum(map(len, lines)) <= 1000 for lines, _ in sdf._split(path))

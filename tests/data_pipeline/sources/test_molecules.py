@@ -43,7 +43,13 @@ def test_a_smiles_becomes_a_record_with_the_canonical_one(smiles, canonical):
 
 @pytest.mark.parametrize(
     ("smiles", "why"),
-    [("", "no atoms"), (" ", "no atoms"), ("C1CC", "does not parse"), ("C(C)(C)(C)(C)C", "parse")],
+    [
+        ("", "no atoms"),
+        (" ", "no atoms"),
+        ("C1CC", "does not parse"),
+        ("C(C)(C)(C)(C)C", "does not parse"),
+        ("CCO ethanol", "does not parse"),
+    ],
 )
 def test_a_smiles_without_a_molecule_says_why(smiles, why, capfd):
     with pytest.raises(NoMolecule, match=why):
