@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
-from data_pipeline.formats.lines import decoded, read_lines
+from biomatrix_jax.reading import open_binary
+from data_pipeline.formats.lines import decoded
 
+LARGEST = 1 << 26  # bytes of an entry; one of 1,000 atoms has 1 << 16
 _END = "\nM  END"
+_CUT_OFF = "entry is cut off ($$$$ is missing)"
+_TOO_LARGE = f"entry of more than {LARGEST >> 20} MiB"
 _FIELD = re.compile(r">.*<(.+)>")
 
 
@@ -31,27 +35,32 @@ def sdf_entries(path: str | Path) -> Iterator[tuple[str, SdfEntry | BadInput]]:
       BadInput: the file is missing or damaged.
     """
     stem = Path(path).name.split(".", 1)[0]
-    for number, (lines, complete) in enumerate(_split(path), start=1):
+    for number, (lines, problem) in enumerate(_split(path), start=1):
         title = lines[0].decode("utf-8", "replace").strip() if lines else ""
         try:
-            if not complete:
-                raise BadInput("entry is cut off ($$$$ is missing)")
+            if problem:
+                raise BadInput(problem)
             yield title or f"{stem}:{number}", _entry(decoded(b"\n".join(lines)))
         except BadInput as error:
             yield title or f"{stem}:{number}", error
 
 
-def _split(path: str | Path) -> Iterator[tuple[list[bytes], bool]]:
-    """(lines of an entry, whether its end was there)"""
+def _split(path: str | Path) -> Iterator[tuple[list[bytes], str]]:
+    """(lines of an entry, what is wrong with it); of one that is too large, only the first part."""
     lines: list[bytes] = []
-    for line in read_lines(path):
-        if line.startswith(b"$$$$"):
-            yield lines, True
-            lines = []
-        else:
-            lines.append(line)
+    size = 0
+    with open_binary(path) as file:
+        # Pieces of a bounded length, should a file have no ends of lines.
+        for line in iter(lambda: file.readline(LARGEST), b""):
+            if line.startswith(b"$$$$"):
+                yield lines, _TOO_LARGE if size > LARGEST else ""
+                lines, size = [], 0
+                continue
+            size += len(line)
+            if size <= LARGEST:
+                lines.append(line.rstrip(b"\r\n"))
     if any(line.strip() for line in lines):
-        yield lines, False
+        yield lines, _CUT_OFF
 
 
 def _entry(text: str) -> SdfEntry:

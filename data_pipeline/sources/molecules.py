@@ -19,11 +19,15 @@ class NoMolecule(BadInput):
 def parse_smiles(smiles: str, name: str = "") -> Chem.Mol:
     """The molecule of a SMILES, sanitized, without explicit hydrogens; `_Name` is `name`.
 
+    A CXSMILES is one, too; a SMILES with anything else behind it is none.
+
     Raises:
       NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
     """
+    parameters = Chem.SmilesParserParams()
+    parameters.parseName = False
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles.strip())
+        mol = Chem.MolFromSmiles(smiles.strip(), parameters)
     if mol is None:
         raise NoMolecule("SMILES does not parse")
     if not mol.GetNumAtoms():
