@@ -1,13 +1,15 @@
 """`biomatrix protein encode` and `decode`: structure files to lines of codes, and back to files."""
 
+import gzip
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -57,22 +59,21 @@ def encode(
 
     Args:
       sources: files, folders and patterns; see `files.structure_files`.
-      out: replaced if it is there, when all is done.
+      out: gzipped where its name ends in .gz; replaced if it is there, when all is done.
       weights: a tokenizer's directory, or "default".
       workers: processes that read files; the network runs in this one.
       stream: for progress, standard error where None.
 
     Raises:
-      BadInput: no file, no tokenizer, or `out` is a folder. What is wrong with a file or a chain
-        becomes its line.
+      BadInput: no file, no tokenizer, or `out` is a folder, one of the files, or called as they
+        are. What is wrong with a file or a chain becomes its line.
     """
     paths = [path for source in sources for path in structure_files(source)]
-    if out.is_dir():
-        raise BadInput(f"{out} is a folder: name a file for the lines")
+    _check_lines(out, paths)
     tokenizer = _load(weights)
     limits = Limits(max_residues=tokenizer.config.max_length)
     summary = Summary()
-    with Display(stream or sys.stderr, "files") as display, atomic_file(out, "w") as file:
+    with Display(stream or sys.stderr, "files") as display, _lines_to(out) as file:
 
         def flush(found: list[tuple[str, Chain | BadInput]]) -> None:
             chains = [(one.backbone, one.sequence) for _, one in found if isinstance(one, Chain)]
@@ -81,11 +82,11 @@ def encode(
                 codes = next(encoded) if isinstance(one, Chain) else one
                 if not isinstance(codes, BadInput):
                     summary.chains += 1
-                    file.write(records.line(name, one, codes) + "\n")
+                    file.write(f"{records.line(name, one, codes)}\n".encode())
                     continue
                 error = codes if codes is one else ProteinError(name, one.id, str(codes))
                 summary.fail(error)
-                file.write(records.failure(name, error) + "\n")
+                file.write(f"{records.failure(name, error)}\n".encode())
 
         waiting: list[tuple[str, Chain | BadInput]] = []
         files = in_order(partial(_read, limits=limits), paths, workers, FILES_TOGETHER)
@@ -121,9 +122,12 @@ def decode(
       suffix: "pdb" or "cif", with ".gz" where the files are to be gzipped.
 
     Raises:
-      BadInput: no such file, no line in it, no tokenizer, or OUT is there and not empty.
+      BadInput: no such file, no line in it, no tokenizer, or OUT is there and not empty, or has
+        the lines in it.
     """
     check_absent(out, overwrite)
+    if lines.resolve().is_relative_to(out.resolve()):
+        raise BadInput(f"{lines} lies in {out}, which would be replaced: name another folder")
     numbered = _lines(lines)
     first = list(islice(numbered, 1))
     if not first:
@@ -160,6 +164,27 @@ def decode(
         if failures:
             (to / FAILED).write_text("".join(failures), encoding="utf-8")
     return summary
+
+
+def _check_lines(out: Path, paths: Sequence[Path]) -> None:
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder: name a file for the lines")
+    # A pattern that a shell has spelled out, and no OUT behind it: the last file would be lost.
+    if out in paths or name_of(out) != out.name:
+        raise BadInput(f"{out} is or would be a structure file: name one for the lines behind IN")
+    if out.suffix in (".zst", ".bz2", ".xz"):
+        raise BadInput(f"{out}: lines are written plain or gzipped: call it .jsonl or .jsonl.gz")
+
+
+@contextmanager
+def _lines_to(out: Path) -> Iterator[IO[bytes]]:
+    with atomic_file(out) as file:
+        if out.suffix != ".gz":
+            yield file
+            return
+        # Without name and time, so that the bytes depend on the chains alone.
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
+            yield compressed
 
 
 def _load(weights: str) -> "ProteinTokenizer":

@@ -167,6 +167,35 @@ def test_decoding_writes_a_file_a_chain_with_numbers_and_b_factors(tokenizer, fo
         assert failed[1]["error"].startswith("c: was not encoded: ")
 
 
+def test_lines_are_gzipped_where_the_name_says_so(tokenizer, folder, tmp_path):
+    for name in ("o.jsonl", "o.jsonl.gz"):
+        encode([str(folder)], tmp_path / name, stream=io.StringIO())
+    data = (tmp_path / "o.jsonl.gz").read_bytes()
+    assert gzip.decompress(data) == (tmp_path / "o.jsonl").read_bytes()
+    encode([str(folder)], tmp_path / "o.jsonl.gz", stream=io.StringIO())
+    assert (tmp_path / "o.jsonl.gz").read_bytes() == data
+    assert decode(tmp_path / "o.jsonl.gz", tmp_path / "d", stream=io.StringIO()).chains == 3
+
+
+def test_what_is_read_is_not_written_over(tokenizer, tmp_path):
+    """`encode *.pdb` without an OUT has the last file there; `decode d/x.jsonl d` its own input."""
+    text = pdb_text([1, 2])
+    for name in ("a.pdb", "b.pdb", "c.txt"):
+        (tmp_path / name).write_text(text)
+    a, b, c = (tmp_path / name for name in ("a.pdb", "b.pdb", "c.txt"))
+    for sources, out in (([a], b), ([a], tmp_path / "new.cif.gz"), ([a, c], c)):
+        with pytest.raises(BadInput, match="is or would be a structure file"):
+            encode([str(source) for source in sources], out, stream=io.StringIO())
+    with pytest.raises(BadInput, match="plain or gzipped"):
+        encode([str(a)], tmp_path / "o.jsonl.zst", stream=io.StringIO())
+    assert {path.read_text() for path in tmp_path.iterdir()} == {text}
+    (tmp_path / "d").mkdir()
+    encode([str(a)], tmp_path / "d/o.jsonl", stream=io.StringIO())
+    with pytest.raises(BadInput, match=r"lies in .*/d, which would be replaced"):
+        decode(tmp_path / "d/o.jsonl", tmp_path / "d", overwrite=True, stream=io.StringIO())
+    assert len(lines(tmp_path / "d/o.jsonl")) == 1
+
+
 def test_codes_alone_are_numbered_from_1(tokenizer, tmp_path):
     (tmp_path / "i.jsonl").write_text('\n{"name": "generated 1", "codes": [1, 2, -1, 4]}\n')
     decode(tmp_path / "i.jsonl", tmp_path / "o", stream=io.StringIO())
