@@ -49,6 +49,7 @@ READERS = (
     "text",
     "uniprot",
     "uniref",
+    "uspto",
     "wwpdb",
     "zinc20",
 )
