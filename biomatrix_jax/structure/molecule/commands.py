@@ -20,7 +20,13 @@ from biomatrix_jax.files import atomic_file, parse_json
 from biomatrix_jax.reading import open_binary
 from biomatrix_jax.structure.molecule.embedding import MAX_SEED, smiles_of
 from biomatrix_jax.structure.molecule.errors import MoleculeError, UnusableMolecule
-from biomatrix_jax.structure.molecule.files import Entry, entries, molecule, molecule_files
+from biomatrix_jax.structure.molecule.files import (
+    Entry,
+    entries,
+    molecule,
+    molecule_files,
+    suffix_of,
+)
 from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
 from biomatrix_jax.structure.pool import in_order
 
@@ -78,13 +84,15 @@ def encode(
       stream: for progress, standard error where None.
 
     Raises:
-      BadInput: no file, no tokenizer, `out` is a folder, or a seed that RDKit does not take. What
-        is wrong with a file or a molecule becomes its line.
+      BadInput: no file, no tokenizer, a seed that RDKit does not take, or `out` is a folder or
+        named as what is read. What is wrong with a file or a molecule becomes its line.
     """
     if not 0 <= seed <= MAX_SEED:
         raise BadInput(f"the seed must be from 0 to {MAX_SEED}, not {seed}")
     paths = [path for source in sources for path in molecule_files(source)]
     _check_file(out)
+    if suffix_of(out):
+        raise BadInput(f"{out} is named as a file of molecules, not of their lines: name it .jsonl")
     found = chain.from_iterable(map(entries, paths))
     summary = Summary()
     with _begin(stream, weights) as (display, place), atomic_file(out, "w") as file:
@@ -123,9 +131,12 @@ def decode(
       weights, workers, stream: as in `encode`.
 
     Raises:
-      BadInput: no such file, no line in it, no tokenizer, or `out` is a folder.
+      BadInput: no such file, no line in it, no tokenizer, or `out` is a folder, or would replace
+        `lines`.
     """
     _check_file(out)
+    if lines.resolve() in (out.resolve(), failures_beside(out).resolve()):
+        raise BadInput(f"{lines} would be replaced: name another OUT")
     numbered = enumerate(_lines(lines), start=1)
     first = list(islice(numbered, 1))
     if not first:

@@ -215,6 +215,7 @@ def test_a_molecule_that_kills_its_process_is_a_line(sdf, weights, tmp_path, mon
         ({"sources": ["absent.sdf"]}, "absent.sdf: no such file"),
         ({"weights": "absent"}, "absent: no config.json here"),
         ({"out": Path(".")}, "is a folder"),
+        ({"out": Path("last.sdf")}, "last.sdf is named as a file of molecules"),
         ({"seed": -1}, "the seed must be from 0"),
         ({"seed": 2**31}, "the seed must be from 0"),
     ],
@@ -233,6 +234,15 @@ def test_no_lines_to_decode(weights, tmp_path):
         quietly(decode, tmp_path / "empty.jsonl", tmp_path / "out.sdf", str(weights))
     with pytest.raises(BadInput, match="absent"):
         quietly(decode, tmp_path / "absent.jsonl", tmp_path / "out.sdf", str(weights))
+
+
+def test_decoding_never_replaces_what_it_reads(weights, tmp_path):
+    text = '{"name": "ok", "struct_selfies": "[C 3]"}\n'
+    for name in ("out.sdf", "out.failed.jsonl"):  # without failures, the latter would be removed
+        (tmp_path / name).write_text(text)
+        with pytest.raises(BadInput, match=f"{name} would be replaced"):
+            quietly(decode, tmp_path / name, tmp_path / "out.sdf", str(weights))
+        assert (tmp_path / name).read_text() == text
 
 
 def test_it_says_which_weights(sdf, weights, tmp_path):
