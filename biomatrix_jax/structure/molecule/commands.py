@@ -21,6 +21,7 @@ from biomatrix_jax.reading import open_binary
 from biomatrix_jax.structure.molecule.embedding import MAX_SEED, smiles_of
 from biomatrix_jax.structure.molecule.errors import MoleculeError, UnusableMolecule
 from biomatrix_jax.structure.molecule.files import (
+    PACKED,
     Entry,
     entries,
     molecule,
@@ -77,7 +78,7 @@ def encode(
 
     Args:
       sources: files, folders and patterns; see `files.molecule_files`.
-      out: replaced if it is there, when all is done.
+      out: gzipped where its name ends in .gz; replaced if it is there, when all is done.
       weights: a tokenizer's directory, the published file, or "default".
       workers: processes.
       seed: of the conformers that are made for SMILES in tables.
@@ -95,15 +96,19 @@ def encode(
         raise BadInput(f"{out} is named as a file of molecules, not of their lines: name it .jsonl")
     found = chain.from_iterable(map(entries, paths))
     summary = Summary()
-    with _begin(stream, weights) as (display, place), atomic_file(out, "w") as file:
+    with (
+        _begin(stream, weights) as (display, place),
+        atomic_file(out) as file,
+        _compressed(file, out) as lines,
+    ):
         work = functools.partial(_encode, place, seed)
         results = in_order(work, found, workers, TOGETHER)
         for done, (entry, result) in enumerate(results, start=1):
             if isinstance(result, BadInput):
-                file.write(summary.fail(entry.name, result))
+                lines.write(summary.fail(entry.name, result).encode())
             else:
                 summary.molecules += 1
-                file.write(_line(result))
+                lines.write(_line(result).encode())
             display.show(out.name, done)
     return summary
 
@@ -283,6 +288,8 @@ def _write_failures(failures: list[str], path: Path) -> None:
 def _check_file(out: Path) -> None:
     if out.is_dir():
         raise BadInput(f"{out} is a folder: name a file")
+    if out.suffix in PACKED and out.suffix != ".gz":
+        raise BadInput(f"{out}: of compressed files only .gz are written")
 
 
 def _compressed(file: IO, out: Path) -> contextlib.AbstractContextManager[IO]:

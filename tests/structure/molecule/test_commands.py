@@ -121,6 +121,14 @@ def test_molecules_come_back_in_order(mols, sdf, weights, tmp_path):
     assert names == [name for name in strings if name in names]
 
 
+def test_lines_may_be_gzipped(sdf, weights, tmp_path):
+    plain, packed = tmp_path / "lines.jsonl", tmp_path / "lines.jsonl.gz"
+    for out in (plain, packed):
+        quietly(encode, [str(sdf)], out, str(weights))
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    assert quietly(decode, packed, tmp_path / "a.sdf", str(weights)).molecules > 8
+
+
 def test_mmff_moves_atoms(sdf, weights, tmp_path):
     quietly(encode, [str(sdf)], tmp_path / "lines.jsonl", str(weights))
     plain = quietly(decode, tmp_path / "lines.jsonl", tmp_path / "a.sdf", str(weights))
@@ -215,6 +223,7 @@ def test_a_molecule_that_kills_its_process_is_a_line(sdf, weights, tmp_path, mon
         ({"sources": ["absent.sdf"]}, "absent.sdf: no such file"),
         ({"weights": "absent"}, "absent: no config.json here"),
         ({"out": Path(".")}, "is a folder"),
+        ({"out": Path("out.jsonl.zst")}, "of compressed files only .gz are written"),
         ({"out": Path("last.sdf")}, "last.sdf is named as a file of molecules"),
         ({"seed": -1}, "the seed must be from 0"),
         ({"seed": 2**31}, "the seed must be from 0"),
