@@ -142,7 +142,7 @@ def decode(
     _check_file(out)
     if lines.resolve() in (out.resolve(), failures_beside(out).resolve()):
         raise BadInput(f"{lines} would be replaced: name another OUT")
-    numbered = enumerate(_lines(lines), start=1)
+    numbered = _lines(lines)
     first = list(islice(numbered, 1))
     if not first:
         raise BadInput(f"{lines}: there is no line in it")
@@ -299,11 +299,12 @@ def _compressed(file: IO, out: Path) -> contextlib.AbstractContextManager[IO]:
     return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path) -> Iterator[Numbered]:
+    """The lines that are not blank."""
     with open_binary(path) as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.strip():
-                yield line
+                yield number, line
 
 
 def _problem(error: BadInput) -> str:

@@ -192,7 +192,7 @@ def test_lines_that_do_not_decode_are_told_of(weights, tmp_path):
     assert (summary.molecules, summary.failed) == (1, 10)
     told = lines_of(tmp_path / "out.failed.jsonl")
     assert [line["name"] for line in told] == [
-        *("line 1", "line 2", "a", "b", "c", "d", "line 7", "line 8", "half ?", "line 10"),
+        *("line 1", "line 3", "a", "b", "c", "d", "line 13", "line 15", "half ?", "line 18"),
     ]
     assert told[4]["error"] == "was not encoded: has 2 fragments"
     assert told[5]["error"] == "code 99 is not among the 64 codes"
