@@ -262,6 +262,8 @@ def _read(number: int, line: bytes) -> tuple[str, str | BadInput]:
         # JSON can spell halves of characters, which no file can hold.
         name = record["name"].encode("utf-8", "replace").decode()
         name = " ".join(name.split()) or f"line {number}"
+    if name.startswith("$$$$"):
+        return name, BadInput("its name would end the entry in an SDF file: rename it")
     if isinstance(record.get("struct_selfies"), str):
         return name, record["struct_selfies"]
     if "error" in record:

@@ -184,15 +184,28 @@ def test_lines_that_do_not_decode_are_told_of(weights, tmp_path):
         '{"struct_selfies": "[C]"}',
         '{"name": "e", "name": "f"}',
         '{"name": "half \\ud800", "struct_selfies": ""}',
+        '{"name": "$$$$ 5", "struct_selfies": "[C 3]"}',
     ]
     lines.write_bytes(
         "\n\n".join(bad).encode() + b'\n\xff\n{"name": "ok", "struct_selfies": "[C 3]"}'
     )
     summary = quietly(decode, lines, out, str(weights))
-    assert (summary.molecules, summary.failed) == (1, 10)
+    assert (summary.molecules, summary.failed) == (1, 11)
     told = lines_of(tmp_path / "out.failed.jsonl")
     assert [line["name"] for line in told] == [
-        *("line 1", "line 3", "a", "b", "c", "d", "line 13", "line 15", "half ?", "line 18"),
+        *(
+            "line 1",
+            "line 3",
+            "a",
+            "b",
+            "c",
+            "d",
+            "line 13",
+            "line 15",
+            "half ?",
+            "$$$$ 5",
+            "line 20",
+        ),
     ]
     assert told[4]["error"] == "was not encoded: has 2 fragments"
     assert told[5]["error"] == "code 99 is not among the 64 codes"
