@@ -166,6 +166,8 @@ def decode(
                 summary.unrefined += f"<{PROBLEM}>" in block
                 sdf.write(block.encode())
             display.show(out.name, done)
+        if summary.unrefined:
+            display.line(f"{summary.unrefined:,} not refined: see their field {PROBLEM} in {out}")
     _write_failures(failures, failures_beside(out))
     return summary
 

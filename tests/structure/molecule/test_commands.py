@@ -157,7 +157,9 @@ def test_refinement_moves_atoms_or_says_why(sdf, weights, tmp_path, monkeypatch)
     with lines.open("a") as file:
         file.write('{"name": "two atoms", "struct_selfies": "[C 3][O 4]"}\n')
     plain = quietly(decode, lines, tmp_path / "a.sdf", str(weights))
-    refined = quietly(decode, lines, tmp_path / "b.sdf", str(weights), refine=True)
+    said = io.StringIO()
+    refined = decode(lines, tmp_path / "b.sdf", str(weights), refine=True, stream=said)
+    assert f"1 not refined: see their field refinement_problem in {tmp_path}" in said.getvalue()
     assert (refined.molecules, refined.unrefined) == (plain.molecules, 1)
     assert plain.unrefined == 0
     *pairs, (_, last) = zip(
