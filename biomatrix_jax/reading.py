@@ -7,6 +7,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -32,10 +33,13 @@ def within(where: str | Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def open_binary(path: str | Path) -> Iterator[BinaryIO]:
+def open_binary(path: str | Path, content: bytes | None = None) -> Iterator[BinaryIO]:
     """Opens a file for reading, decompressing where its name or its first bytes say so.
 
     Known are gzip (.gz), Zstandard (.zst), bzip2 (.bz2) and xz (.xz).
+
+    Args:
+      content: of the file, where it is no file of its own but a member of an archive.
 
     Raises:
       BadInput: the file is missing or unreadable, or (while it is read) what is compressed in it
@@ -44,7 +48,7 @@ def open_binary(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     kind = None
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") if content is None else BufferedReader(BytesIO(content)) as file:
             kind = _SUFFIXES.get(path.suffix) or _kind_of(file.peek(8))
             with _decompressed(file, kind) as content:
                 yield content

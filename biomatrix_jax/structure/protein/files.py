@@ -1,9 +1,10 @@
-"""Structure files: which there are, and what is in one, PDB or mmCIF, plain or gzipped."""
+"""Structure files: which there are, and what is in one: PDB, mmCIF, BinaryCIF, plain or gzipped."""
 
 import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,13 @@ from biomatrix_jax.structure.protein.errors import UnreadableFile
 if TYPE_CHECKING:
     from Bio.PDB import Chain as BioChain
 
-SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")  # each also with .gz
+    from biomatrix_jax.structure.protein.assembly import Assembly
+
+SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif", ".bcif")  # each also with .gz
 MAX_ATOMS = 1_000_000  # of the backbone, kept in memory: about two gigabytes
 MAX_BYTES = 2**29  # uncompressed; of an mmCIF file about 14 times as many are taken
 _MAX_LINE = 2**20
+_MAPS = range(0x80, 0x90)  # how MessagePack, and with it BinaryCIF, begins; no text does
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,33 +65,49 @@ def name_of(path: Path) -> str:
     return stem if f"{dot}{suffix}".lower() in SUFFIXES and stem else path.name
 
 
-def parse(path: Path) -> Entry:
+def parse(path: Path, content: bytes | None = None) -> Entry:
     """The first model of a file. The content says which format it is, not the name.
 
+    Args:
+      content: of the file, compressed or not, where it is a member of an archive.
+
     Raises:
-      ProteinError: the file is empty, damaged, cut short or neither format, or has no atoms.
+      ProteinError: the file is empty, damaged, cut short or of no known format, or has no atoms.
       BadInput: it is missing, or its gzip data are damaged.
     """
     from Bio.PDB.PDBExceptions import PDBConstructionWarning
 
     from biomatrix_jax.structure.protein.assembly import Assembly, Unreadable
-    from biomatrix_jax.structure.protein.mmcif_reader import read_mmcif
-    from biomatrix_jax.structure.protein.pdb_reader import read_pdb
 
     assembly = Assembly(MAX_ATOMS)
-    lines = _lines(path)
     try:
-        with warnings.catch_warnings():
+        with open_binary(path, content) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", PDBConstructionWarning)
-            skipped, first = _first(lines)
-            if not first:
-                raise Unreadable("empty file")
-            read = read_mmcif if first.lower().startswith("data_") else read_pdb
-            identifier, title = read(itertools.chain(skipped, [first], lines), assembly)
+            identifier, title = _read(file, assembly)
     except Unreadable as error:
         raise UnreadableFile(str(path), "", str(error)) from None
     entry = identifier.strip().upper() or name_of(path)
     return Entry(entry, " ".join(title.split()), tuple(assembly.structure(entry)[0]))
+
+
+def _read(file: BufferedIOBase, assembly: "Assembly") -> tuple[str, str]:
+    """What the file calls its entry, and its title; the first model goes into `assembly`."""
+    from biomatrix_jax.structure.protein.assembly import Unreadable
+    from biomatrix_jax.structure.protein.bcif_reader import read_bcif
+    from biomatrix_jax.structure.protein.mmcif_reader import read_mmcif
+    from biomatrix_jax.structure.protein.pdb_reader import read_pdb
+
+    if file.peek(1)[:1] and file.peek(1)[0] in _MAPS:
+        data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise Unreadable(f"more than {MAX_BYTES:,} bytes: split it")
+        return read_bcif(data, assembly)
+    lines = _lines(file)
+    skipped, first = _first(lines)
+    if not first:
+        raise Unreadable("empty file")
+    read = read_mmcif if first.lower().startswith("data_") else read_pdb
+    return read(itertools.chain(skipped, [first], lines), assembly)
 
 
 def _first(lines: Iterator[str]) -> tuple[list[str], str]:
@@ -100,21 +120,22 @@ def _first(lines: Iterator[str]) -> tuple[list[str], str]:
     return skipped, ""
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(file: BufferedIOBase) -> Iterator[str]:
     """The lines of a text, without their ends.
 
     UTF-8, or Latin-1 where a line is not: titles and names of depositors are older than UTF-8.
     """
+    from biomatrix_jax.structure.protein.assembly import Unreadable
+
     size = 0
-    with open_binary(path) as file:
-        while line := file.readline(_MAX_LINE):
-            size += len(line)
-            if size > MAX_BYTES:
-                raise UnreadableFile(str(path), "", f"more than {MAX_BYTES:,} bytes: split it")
-            if len(line) == _MAX_LINE:
-                raise UnreadableFile(str(path), "", f"no text: a line of {_MAX_LINE:,} bytes")
-            try:
-                text = line.decode("utf-8-sig")
-            except UnicodeDecodeError:
-                text = line.decode("latin-1")
-            yield text.rstrip("\r\n")
+    while line := file.readline(_MAX_LINE):
+        size += len(line)
+        if size > MAX_BYTES:
+            raise Unreadable(f"more than {MAX_BYTES:,} bytes: split it")
+        if len(line) == _MAX_LINE:
+            raise Unreadable(f"no text: a line of {_MAX_LINE:,} bytes")
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = line.decode("latin-1")
+        yield text.rstrip("\r\n")

@@ -67,6 +67,16 @@ _OPTIONAL = (
     "B_iso_or_equiv",
     "pdbx_PDB_model_num",
 )
+# All of them, in lower case: names of items do not depend on it.
+ITEMS = frozenset(
+    name.lower()
+    for name in (
+        *_IDS,
+        _TITLE,
+        *(_ATOMS + column for names in _NEEDED for column in names),
+        *(_ATOMS + column for column in _OPTIONAL),
+    )
+)
 
 
 def read_mmcif(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
@@ -89,6 +99,11 @@ def read_mmcif(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
     archived = any(block.find_value(_ARCHIVED) for block in document)
     if archived and _SEPARATOR.search(text) and not text.rstrip().endswith("#"):
         raise Unreadable(_CUT_SHORT)
+    return read_document(document, assembly)
+
+
+def read_document(document: "cif.Document", assembly: Assembly) -> tuple[str, str]:
+    """`read_mmcif` of what has been parsed; of it, only `ITEMS` are looked at."""
     first: str | None = None  # model
     for number, row in enumerate(_rows(document), start=1):
         first = first or row.model
