@@ -110,7 +110,7 @@ def _is_coordinate(field: str) -> bool:
 
 
 def _number(field: str, default: float, line: int, form: re.Pattern = _NUMBER) -> float:
-    if not field.strip() or _STARS.fullmatch(field):
+    if not field.strip() or _STARS.fullmatch(field) or field.strip().lower() == "nan":
         return default
     if not form.fullmatch(field):
         raise Unreadable(f"occupancy or B-factor {field!r} (line {line}): {_ADVICE}")

@@ -268,8 +268,9 @@ def test_columns_that_moved_are_refused(tmp_path, line):
 def test_numbers_beside_the_coordinates_may_be_absent(tmp_path):
     text = "".join(line[:54] + "\n" for line in pdb_text([1, 2]).splitlines())
     assert np.isnan(read(tmp_path / "x.pdb", text).b_factors).all()
-    stars = pdb_text([1, 2]).replace("  1.00  0.00 ", "  1.00****** ")
-    assert np.isnan(read(tmp_path / "x.pdb", stars).b_factors).all()
+    for absent in ("******", "   nan", "NaN   "):
+        other = pdb_text([1, 2]).replace("  1.00  0.00 ", f"  1.00{absent} ")
+        assert np.isnan(read(tmp_path / "x.pdb", other).b_factors).all()
     # Of alternate locations without occupancies the first.
     located = residue_lines(1, 1, altloc="A") + residue_lines(1, 2, altloc="B")
     bare = "".join(line[:54] + "\n" for line in located.splitlines())
