@@ -21,7 +21,7 @@ from biomatrix_jax.reading import open_binary
 DEEPEST = 200
 
 _PROLOGUE = 4096  # bytes in which a document type stands
-_DECLARATION = re.compile(rb"\s*(<\?xml[^>]*\?>)?")
+_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?\s*(<\?xml[^>]*\?>)?")
 
 
 def elements(path: str | Path, *tags: str) -> Iterator[Element]:
@@ -60,6 +60,8 @@ def elements(path: str | Path, *tags: str) -> Iterator[Element]:
                 f"{path}: broken XML at line {line}, column {column} "
                 f"({ErrorString(error.code)}): fetch it again"
             ) from None
+        except BadInput:
+            raise
         except (LookupError, ValueError) as error:  # an encoding that expat does not know
             raise BadInput(f"{path}: {error}") from None
 

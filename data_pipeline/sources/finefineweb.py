@@ -2,7 +2,7 @@
 
 One folder for each of 67 fields, with files of JSON Lines called `biology_000849.jsonl`; `text` is
 read, as it stands (pages have no title). What the mixture calls medicine is the folder `medical`.
-The pages come from FineWeb: ODC-By 1.0, and the terms of Common Crawl.
+The pages were drawn from FineWeb (ODC-By 1.0, and the terms of Common Crawl).
 https://huggingface.co/datasets/m-a-p/FineFineWeb
 """
 

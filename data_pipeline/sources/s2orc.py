@@ -95,7 +95,7 @@ def _spans(annotations: dict, name: str, text: str) -> list[_Span]:
     try:
         given = json.loads(annotations.get(name) or "[]")
         spans = [_span(span) for span in given]
-    except (json.JSONDecodeError, TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError):
         raise BadInput("annotations are no lists of spans") from None
     if not all(0 <= span.start <= span.end <= len(text) for span in spans):
         raise BadInput("annotations reach beyond the text")

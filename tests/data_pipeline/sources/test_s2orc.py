@@ -116,6 +116,9 @@ def test_spans_may_be_doubled_unordered_nested_or_written_as_text(tmp_path):
 
 
 def test_papers_that_cannot_be_read_are_counted(tmp_path):
+    deep = []
+    for _ in range(500):
+        deep = [deep]
     overlap = [{"start": 1, "end": 20}, {"start": 10, "end": 30}]
     no_text = older(3)
     no_text["content"]["text"] = None
@@ -132,6 +135,8 @@ def test_papers_that_cannot_be_read_are_counted(tmp_path):
         newer(6, paragraph=[{"start": 1}]),
         newer(6, paragraph=7),
         newer(6, paragraph=[7]),
+        newer(6, paragraph=[{"start": 1e999, "end": 2}]),
+        newer(6, title=None, paragraph=deep),
         newer(7, paragraph=[{"start": 5, "end": len(TEXT) + 1}]),
         newer(7, paragraph=[{"start": -5, "end": 5}]),
         newer(8, paragraph=overlap, section_header=[]),
@@ -142,7 +147,7 @@ def test_papers_that_cannot_be_read_are_counted(tmp_path):
     assert tally.dropped == {
         "no paragraphs": 2,
         "no full text": 2,
-        "annotations are no lists of spans": 4,
+        "annotations are no lists of spans": 6,
         "annotations reach beyond the text": 2,
         "annotations overlap": 1,
         "no corpusid": 1,
