@@ -25,9 +25,10 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import fasta, parquet
 from data_pipeline.formats.lines import numbered, split_rows
 from data_pipeline.records import InteractionRecord
+from data_pipeline.sources.columns import Column
 from data_pipeline.sources.inputs import corpus_files, stem
 from data_pipeline.sources.interactions import each, protein
-from data_pipeline.sources.measurements import Cell, properties
+from data_pipeline.sources.measurements import properties
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
 from data_pipeline.sources.tally import Tally
@@ -136,7 +137,9 @@ def _open(
 
 
 def _interaction(pair: _Pair, identifier: str) -> tuple[InteractionRecord, list[str]]:
-    affinity, lost = properties([Cell(pair.column, pair.affinity, "log10(Kd in nM)")])
+    affinity, lost = properties(
+        {pair.column: pair.affinity}, [Column(pair.column, "log10(Kd in nM)")]
+    )
     if not affinity:
         raise BadInput("no measurement")
     if not pair.target:

@@ -20,9 +20,10 @@ from pathlib import Path
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import split_rows
 from data_pipeline.records import InteractionRecord, ProteinRecord
+from data_pipeline.sources.columns import Column
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each, protein
-from data_pipeline.sources.measurements import Cell, properties
+from data_pipeline.sources.measurements import properties
 from data_pipeline.sources.molecules import from_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
@@ -35,15 +36,15 @@ CHAINS = "Number of Protein Chains in Target (>1 implies a multichain complex)"
 SEQUENCE = "BindingDB Target Chain Sequence"
 CHAIN_NAME = "UniProt (SwissProt) Recommended Name of Target Chain"
 
-MEASURES = (  # column, name, unit
-    ("Ki (nM)", "Ki", "nM"),
-    ("Kd (nM)", "Kd", "nM"),
-    ("IC50 (nM)", "IC50", "nM"),
-    ("EC50 (nM)", "EC50", "nM"),
-    ("kon (M-1-s-1)", "kon", "M^-1 s^-1"),
-    ("koff (s-1)", "koff", "s^-1"),
+MEASURES = (
+    Column("Ki (nM)", "Ki", "nM"),
+    Column("Kd (nM)", "Kd", "nM"),
+    Column("IC50 (nM)", "IC50", "nM"),
+    Column("EC50 (nM)", "EC50", "nM"),
+    Column("kon (M-1-s-1)", "kon", "M^-1 s^-1"),
+    Column("koff (s-1)", "koff", "s^-1"),
 )
-CONDITIONS = (("pH", "pH", ""), ("Temp (C)", "temperature", "°C"))
+CONDITIONS = (Column("pH", "pH"), Column("Temp (C)", "temperature", "°C"))
 
 Options = Limited
 
@@ -117,12 +118,11 @@ def _id(row: _Row) -> str:
 def _interaction(row: _Row, identifier: str) -> tuple[InteractionRecord, list[str]]:
     if not row[ID].isdecimal() or not row[CHAINS].isdecimal():
         raise BadInput("row is cut short or broken in two")  # line ends within fields do that
-    measures, lost = properties(Cell(column, row[column], *rest) for column, *rest in MEASURES)
+    measures, lost = properties(row, MEASURES)
     if not measures:
         raise BadInput("no measurement")
-    conditions, also_lost = properties(
-        Cell(column, row[column].removesuffix("C"), *rest) for column, *rest in CONDITIONS
-    )
+    under = {column.key: row[column.key].removesuffix("C") for column in CONDITIONS}  # "37.00 C"
+    conditions, also_lost = properties(under, CONDITIONS)
     name = row[LIGAND_NAMES].split("::", 1)[0]
     ligand = from_smiles(row[LIGAND], f"BDBM{row[MONOMER]}", name)
     proteins, changed = _chains(row)

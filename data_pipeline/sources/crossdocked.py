@@ -26,10 +26,11 @@ from biomatrix_jax.structure.protein.chains import Limits
 from data_pipeline.formats.lines import decoded, numbered
 from data_pipeline.formats.sdf import sdf_entries
 from data_pipeline.records import InteractionRecord
+from data_pipeline.sources.columns import Column
 from data_pipeline.sources.complexes import all_chains, existing, ligand
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
-from data_pipeline.sources.measurements import Cell, properties
+from data_pipeline.sources.measurements import properties
 from data_pipeline.sources.molecules import parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from rdkit import Chem
 
 RECEPTORS = 32  # kept in memory: poses of one receptor follow each other
+
+RMSD = Column("RMSD", "RMSD to the crystal pose", "Å")
+VINA = Column("Vina score", "AutoDock Vina score", "kcal/mol")
+PK = Column("pK", "-log10(Kd, Ki or IC50 in M)")
 
 _FILE = re.compile(r"(?P<structure>.+)_(?P<number>\d+)\.gninatypes")
 _LIGAND = re.compile(r".*_rec_(?P<ligand>.+?)_lig_")
@@ -66,12 +71,10 @@ class Options(Limits, Limited):
 
 
 class _Pose(NamedTuple):
-    pk: str
-    rmsd: str
     receptor: str
     ligand: str
     number: int
-    vina: str
+    values: dict[str, str]
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
@@ -111,16 +114,20 @@ def _pose(line: str) -> _Pose:
             files = _FILE.fullmatch(receptor), _FILE.fullmatch(pose)
             if all(files):
                 receptor, pose = files
-                number = int(pose["number"])
-                vina = "".join(comment.split()[:1])
-                return _Pose(pk, rmsd, receptor["structure"], pose["structure"], number, vina)
+                affinity = pk.removeprefix("-")  # 0 is unknown
+                values = {
+                    RMSD.key: rmsd,
+                    VINA.key: "".join(comment.split()[:1]),
+                    PK.key: affinity if affinity.strip("0.") else "",
+                }
+                return _Pose(receptor["structure"], pose["structure"], int(pose["number"]), values)
     raise BadInput("not label, pK, RMSD, receptor and ligand")  # types without RMSD exist, too
 
 
 def _interaction(
     pose: _Pose, identifier: str, root: Path, receptor: Callable, options: Options
 ) -> tuple[InteractionRecord, list[str]]:
-    distance, _ = properties([Cell("RMSD", pose.rmsd, "RMSD to the crystal pose", "Å")])
+    distance, _ = properties(pose.values, [RMSD])
     if not distance:
         raise BadInput("RMSD: not a number")
     if options.max_rmsd is not None and distance[0].value > options.max_rmsd:
@@ -134,11 +141,7 @@ def _interaction(
         "",
         options.add_hydrogens,
     )
-    affinity = pose.pk.removeprefix("-")
-    cells = [Cell("Vina score", pose.vina, "AutoDock Vina score", "kcal/mol")]
-    if affinity.strip("0.") or not affinity:
-        cells.append(Cell("pK", affinity, "-log10(Kd, Ki or IC50 in M)"))
-    values, lost_values = properties(cells)
+    values, lost_values = properties(pose.values, [VINA, PK])
     record = InteractionRecord(identifier, (*proteins, molecule), (*distance, *values))
     return record, [*lost, *changed, *lost_values]
 

@@ -14,16 +14,17 @@ from typing import Any
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.parquet import rows
 from data_pipeline.records import InteractionRecord
+from data_pipeline.sources.columns import Column
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import digest, each, protein
-from data_pipeline.sources.measurements import Cell, properties
+from data_pipeline.sources.measurements import properties
 from data_pipeline.sources.molecules import from_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
-MEASURES = (  # column, name, unit
-    ("affinity_uM", "binding affinity", "µM"),
-    ("neg_log10_affinity_M", "-log10(binding affinity in M)", ""),
+MEASURES = (
+    Column("affinity_uM", "binding affinity", "µM"),
+    Column("neg_log10_affinity_M", "-log10(binding affinity in M)"),
 )
 
 Options = Limited
@@ -35,12 +36,12 @@ def inputs(path: str | None, options: Options) -> list[Path]:
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[InteractionRecord]:
     """One record per row that has an affinity; rows have no ids and are called by their place."""
-    columns = ("seq", "smiles", *(column for column, _, _ in MEASURES))
+    columns = ("seq", "smiles", *(column.key for column in MEASURES))
     return each(rows(file, columns), options, tally, lambda row: "", _interaction)
 
 
 def _interaction(row: dict[str, Any], place: str) -> tuple[InteractionRecord, list[str]]:
-    measures, lost = properties(Cell(column, row[column], *rest) for column, *rest in MEASURES)
+    measures, lost = properties(row, MEASURES)
     if not measures:
         raise BadInput("no measurement")
     smiles, sequence = row["smiles"] or "", row["seq"] or ""

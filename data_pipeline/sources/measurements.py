@@ -1,44 +1,43 @@
-"""Values as tables write them: a number, or a bound of one such as `>10000`."""
+"""Measured values as tables write them: a number, or a bound of one such as `>10000`.
+
+`columns.numbers` is for numbers alone, and takes a bound for none.
+"""
 
 import math
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, Protocol
 
 from data_pipeline.records import Property
+from data_pipeline.sources.columns import Column
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 RELATION = r"<=|>=|[<>~=]"
 _VALUE = re.compile(rf"({RELATION})?\s*({NUMBER})")
 
 
-class Cell(NamedTuple):
-    """A field of a table: its column, its value (a text, or what Parquet has), and the name and
-    unit of a property."""
-
-    column: str
-    value: str | float | None
-    name: str
-    unit: str = ""
+class Row(Protocol):
+    def __getitem__(self, column: str) -> Any:
+        """A text, or what Parquet has: a number or None."""
 
 
-def properties(cells: Iterable[Cell]) -> tuple[tuple[Property, ...], list[str]]:
-    """The properties that fields give, and what was lost: reasons for `Tally.lose`.
+def properties(row: Row, columns: Iterable[Column]) -> tuple[tuple[Property, ...], list[str]]:
+    """The properties that a row gives, and what was lost: reasons for `Tally.lose`.
 
-    Fields that are empty, None or NaN give nothing. At most is written `<` and at least `>`: bounds
-    in either case.
+    Fields that are empty, None or NaN give nothing. Whole numbers stay whole. At most is written
+    `<` and at least `>`: bounds in either case.
     """
     found, lost = [], []
-    for cell in cells:
-        text = "" if cell.value is None else str(cell.value).strip()
+    for column in columns:
+        text = "" if row[column.key] is None else str(row[column.key]).strip()
         if text in ("", "nan"):
             continue
         value = _VALUE.fullmatch(text)
-        made = value and measured(cell.name, value[1] or "=", value[2], cell.unit)
+        made = value and measured(column.name, value[1] or "=", value[2], column.unit)
         if made:
             found.append(made)
         else:
-            lost.append(f"{cell.column}: not a number")
+            lost.append(f"{column.key}: not a number")
     return tuple(found), lost
 
 

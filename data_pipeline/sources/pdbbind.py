@@ -25,10 +25,11 @@ from biomatrix_jax.structure.protein.chains import Limits
 from data_pipeline.formats.lines import decoded, numbered, read_lines
 from data_pipeline.formats.sdf import sdf_entries
 from data_pipeline.records import InteractionRecord, Property
+from data_pipeline.sources.columns import Column
 from data_pipeline.sources.complexes import all_chains, existing, ligand, parse_mol2
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
-from data_pipeline.sources.measurements import NUMBER, RELATION, Cell, measured, properties
+from data_pipeline.sources.measurements import NUMBER, RELATION, measured, properties
 from data_pipeline.sources.molecules import parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
@@ -41,7 +42,7 @@ INDEXES = ("INDEX_general_PL_data.*", "INDEX_general_PL.*")
 
 _CODE = re.compile("[0-9][0-9A-Za-z]{3}")
 _LINE = re.compile(
-    rf"(?P<code>{_CODE.pattern})\s+(?P<resolution>\S+)\s+(?P<year>\d{{4}})"
+    rf"(?P<code>{_CODE.pattern})\s+(?:NMR|(?P<resolution>\S+))\s+(?P<year>\d{{4}})"
     rf"(?:\s+(?P<log>{NUMBER}))?"
     rf"\s+(?P<measure>[A-Za-z]+(?:50)?)(?P<relation>{RELATION})(?P<value>{NUMBER})(?P<unit>[a-z]?M)"
     r"\s*//[^(]*\((?P<ligand>[^)]*)\)\s*(?P<remark>.*)"
@@ -149,12 +150,10 @@ def _properties(line: re.Match) -> tuple[tuple[Property, ...], list[str]]:
     affinity = measured(line["measure"], line["relation"], line["value"], unit)
     if affinity is None:
         raise BadInput("affinity is not a number")
-    resolution = "" if line["resolution"] == "NMR" else line["resolution"]
-    others, lost = properties(
-        [
-            Cell("-logKd/Ki", line["log"], f"p{line['measure']}"),
-            Cell("resolution", resolution, "resolution", "Å"),
-            Cell("release year", line["year"], "release year"),
-        ]
-    )
+    columns = [
+        Column("log", f"p{line['measure']}"),
+        Column("resolution", "resolution", "Å"),
+        Column("year", "release year"),
+    ]
+    others, lost = properties(line.groupdict(), columns)
     return (affinity, *others), lost

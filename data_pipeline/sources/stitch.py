@@ -25,9 +25,10 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import fasta, lookup
 from data_pipeline.formats.lines import table
 from data_pipeline.records import InteractionRecord, ProteinRecord
+from data_pipeline.sources.columns import Column
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
-from data_pipeline.sources.measurements import Cell, properties
+from data_pipeline.sources.measurements import properties
 from data_pipeline.sources.molecules import from_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
@@ -124,15 +125,15 @@ class _Reader:
         smiles, name = chemical
         molecule = from_smiles(smiles, row["chemical"], name)
         protein = ProteinRecord(row["protein"], "", checked(sequence[0]), None, "")
-        scores, lost = properties(_scores(row))
+        scores, lost = properties(row, _scores(row))
         return InteractionRecord(identifier, (molecule, protein), scores), lost
 
 
-def _scores(row: dict[str, str]) -> Iterator[Cell]:
-    """The scores that a link has; a name as in "STITCH text mining score, transferred"."""
-    yield Cell(SCORE, row[SCORE], "STITCH combined score")
+def _scores(row: dict[str, str]) -> Iterator[Column]:
+    """The scores that a link has; a name as in "STITCH textmining score, transferred"."""
+    yield Column(SCORE, "STITCH combined score")
     for column, value in row.items():
         channel, _, origin = column.partition("_")
         if channel in CHANNELS and value.strip("0"):
             origin = f", {origin}" if origin else ""
-            yield Cell(column, value, f"STITCH {channel} score{origin}")
+            yield Column(column, f"STITCH {channel} score{origin}")

@@ -13,21 +13,45 @@ from data_pipeline.sources.tally import Tally
 
 LIGAND_COLUMNS = [
     "BindingDB Reactant_set_id", "Ligand SMILES", "Ligand InChI", "Ligand InChI Key",
-    "BindingDB MonomerID", "BindingDB Ligand Name", "Target Name", ORGANISM, "Ki (nM)", "IC50 (nM)",
-    "Kd (nM)", "EC50 (nM)", "kon (M-1-s-1)", "koff (s-1)", "pH", "Temp (C)", "PMID", CHAINS,
+    "BindingDB MonomerID", "BindingDB Ligand Name", "Target Name", ORGANISM, "Ki (nM)",
+    "IC50 (nM)", "Kd (nM)", "EC50 (nM)", "kon (M-1-s-1)", "koff (s-1)", "pH", "Temp (C)",
+    "Curation/DataSource", "Article DOI", "BindingDB Entry DOI", "PMID", "PubChem AID",
+    "Patent Number", "Authors", "Date of publication", "Date in BindingDB", "Institution",
+    "Link to Ligand in BindingDB", "Link to Target in BindingDB",
+    "Link to Ligand-Target Pair in BindingDB", "Ligand HET ID in PDB",
+    "PDB ID(s) for Ligand-Target Complex", "PubChem CID", "PubChem SID", "ChEBI ID of Ligand",
+    "ChEMBL ID of Ligand", "DrugBank ID of Ligand", "IUPHAR_GRAC ID of Ligand",
+    "KEGG ID of Ligand", "ZINC ID of Ligand", CHAINS,
 ]  # fmt: skip
-BLOCK = [SEQUENCE, "PDB ID(s) of Target Chain", CHAIN_NAME]
+BLOCK = [
+    SEQUENCE, "PDB ID(s) of Target Chain", CHAIN_NAME,
+    *(f"UniProt (SwissProt) {what} of Target Chain"
+      for what in ("Entry Name", "Primary ID", "Secondary ID(s)", "Alternative ID(s)")),
+    *(f"UniProt (TrEMBL) {what} of Target Chain"
+      for what in ("Submitted Name", "Entry Name", "Primary ID", "Secondary ID(s)",
+                   "Alternative ID(s)")),
+]  # fmt: skip
+# The first row of BindingDB_All_202610.tsv (CC BY 3.0), links and lists of other ids left out.
 ROW = {
-    "BindingDB Reactant_set_id": "199",
-    "Ligand SMILES": "OC(=O)[C@@H](N)C",
-    "BindingDB MonomerID": "219",
-    "BindingDB Ligand Name": "Alanine::CHEMBL1::a third name",
-    "Target Name": "Caspase-1",
-    ORGANISM: "Homo sapiens",
-    "Ki (nM)": " 90",
-    "pH": "7.4",
-    "Temp (C)": "25.00 C",
+    "BindingDB Reactant_set_id": "1",
+    "Ligand SMILES": "O[C@@H]1[C@@H](O)[C@@H](Cc2ccccc2)N(CCCCCC(O)=O)C(=O)N(CCCCCC(O)=O)"
+    "[C@@H]1Cc1ccccc1",
+    "Ligand InChI Key": "XGEGDSLAQZJGCW-UHFFFAOYSA-N",
+    "BindingDB MonomerID": "608734",
+    "BindingDB Ligand Name": "6-[(4R,5S,6S,7R)-4,7-dibenzyl-3-(5-carboxypentyl)-5,6-dihydroxy-2-"
+    "oxo-1,3-diazepan-1-yl]hexanoic acid::DMPC Cyclic Urea 1",
+    "Target Name": "Dimer of Gag-Pol polyprotein [501-599]",
+    ORGANISM: "Human immunodeficiency virus 1",
+    "Ki (nM)": " 0.24",
+    "pH": "5.5000",
+    "Temp (C)": "37.00 C",
+    "Curation/DataSource": "Curated from the literature by BindingDB",
 }
+GAG_POL = (
+    "PQITLWQRPLVTIKIGGQLKEALLDTGADDTVLEEMSLPGRWKPKMIGGIGGFIKVRQYDQILIEICGHKAIGTVLVGPTPVNIIGRNLLTQIGC"
+    "TLNF",
+    "Gag-Pol polyprotein",
+)
 
 
 def numbered(count: int) -> list[str]:
@@ -37,8 +61,8 @@ def numbered(count: int) -> list[str]:
 def line(chains: list[tuple[str, str]], width: int | None = None, **fields) -> str:
     """A row with (sequence, name) of its chains, padded to `width` chains or not at all."""
     row = ROW | {CHAINS: str(len(chains))} | {k.replace("_", " "): v for k, v in fields.items()}
-    blocks = [(sequence, "1ABC", name) for sequence, name in chains]
-    blocks += [("", "", "")] * ((width or len(chains)) - len(chains))
+    blocks = [(sequence, "1W5Y", name, *[""] * 9) for sequence, name in chains]
+    blocks += [("",) * 12] * ((width or len(chains)) - len(chains))
     return "\t".join([*(row.get(c, "") for c in LIGAND_COLUMNS), *(f for b in blocks for f in b)])
 
 
@@ -51,19 +75,24 @@ def read(path, text: str, header: list[str]) -> tuple[list, Tally]:
 
 
 def test_a_row_becomes_an_interaction(tmp_path):
-    text = line([("MKVLA", "Caspase 1")], width=2)
-    [record], tally = read(tmp_path / "a.tsv", text, LIGAND_COLUMNS + numbered(2))
-    assert record.id == "bindingdb:199"
+    text = line([GAG_POL], width=50)
+    [record], tally = read(tmp_path / "a.tsv", text, LIGAND_COLUMNS + numbered(50))
+    assert record.id == "bindingdb:1"
     assert record.properties == (
-        Property("Ki", 90, "nM"),
-        Property("pH", 7.4),
-        Property("temperature", 25.0, "°C"),
+        Property("Ki", 0.24, "nM"),
+        Property("pH", 5.5),
+        Property("temperature", 37.0, "°C"),
     )
-    assert isinstance(record.properties[0].value, int)
-    assert record.texts == {"Target": "Caspase-1", "Organism": "Homo sapiens"}
+    assert record.texts == {
+        "Target": "Dimer of Gag-Pol polyprotein [501-599]",
+        "Organism": "Human immunodeficiency virus 1",
+    }
     ligand, target = record.partners
-    assert (ligand.id, ligand.smiles, ligand.name) == ("BDBM219", "C[C@H](N)C(=O)O", "Alanine")
-    assert (target.sequence, target.title, target.backbone) == ("MKVLA", "Caspase 1", None)
+    assert (ligand.id, ligand.name[:10], ligand.name[-4:]) == ("BDBM608734", "6-[(4R,5S,", "acid")
+    assert ligand.smiles == (
+        "O=C(O)CCCCCN1C(=O)N(CCCCCC(=O)O)[C@H](Cc2ccccc2)[C@H](O)[C@@H](O)[C@H]1Cc1ccccc1"
+    )
+    assert (target.sequence, target.title, target.backbone) == (*GAG_POL, None)
     assert not tally.lost
 
 
@@ -73,7 +102,7 @@ def test_bounds_and_every_kind_of_measurement(tmp_path):
         "Ki (nM)": ">10000", "Kd (nM)": "<= 0.5", "IC50 (nM)": "~1.5E+3", "EC50 (nM)": ">1e999",
         "kon (M-1-s-1)": "2.1e5", "koff (s-1)": "about 3", "pH": "", "Temp (C)": "",
     }  # fmt: skip
-    text = "\t".join([*(row[c] for c in LIGAND_COLUMNS), "MK", "", ""])
+    text = "\t".join([*(row[c] for c in LIGAND_COLUMNS), "MK", *[""] * 11])
     [record], tally = read(tmp_path / "a.tsv", text, LIGAND_COLUMNS + numbered(1))
     assert record.properties == (
         Property("Ki", 10000, "nM", ">"),
@@ -82,7 +111,7 @@ def test_bounds_and_every_kind_of_measurement(tmp_path):
         Property("kon", 2.1e5, "M^-1 s^-1"),
     )
     assert tally.lost == {"EC50 (nM): not a number": 1, "koff (s-1): not a number": 1}
-    assert tally.first["koff (s-1): not a number"] == "bindingdb:199"
+    assert tally.first["koff (s-1): not a number"] == "bindingdb:1"
 
 
 def test_the_former_layout_repeats_names_and_has_ragged_rows(tmp_path):
@@ -94,7 +123,7 @@ def test_the_former_layout_repeats_names_and_has_ragged_rows(tmp_path):
     assert [[p.sequence for p in r.partners[1:]] for r in records] == [["MK"], ["MK", "AC", "DE"]]
     assert [p.title for p in records[1].partners[1:]] == ["first", "", "third"]
     assert records[0].partners[1].id == records[1].partners[1].id != records[1].partners[2].id
-    assert records[0].texts["Target"] == "Caspase-1"
+    assert records[0].texts["Target"].startswith("Dimer")
 
 
 def test_sequences_wholly_in_lower_case_are_put_in_capitals_and_counted(tmp_path):
@@ -113,8 +142,8 @@ def test_sequences_wholly_in_lower_case_are_put_in_capitals_and_counted(tmp_path
         (line([("MK", ""), ("", "")]), "a chain of the target has no sequence"),
         (line([]), "target without chains"),
         (line([("MK", "")]).replace("\t1\tMK", "\t7\tMK"), "a chain of the target has no sequence"),
-        (line([("MK", "")]).replace("\t 90\t", "\t\t"), "no measurement"),
-        ("199\tCCO\t", "row is cut short or broken in two"),
+        (line([("MK", "")]).replace(" 0.24", ""), "no measurement"),
+        ("1\tCCO\t", "row is cut short or broken in two"),
         ("of the University, San Diego\tx\ty", "row is cut short or broken in two"),
     ],
 )
@@ -127,7 +156,7 @@ def test_rows_that_give_no_interaction_are_counted(tmp_path, text, reason):
 def test_bytes_that_are_no_utf8_cost_their_row(tmp_path):
     path = tmp_path / "a.tsv.gz"
     rows = ["\t".join(LIGAND_COLUMNS + numbered(1)), line([("MK", "")]), line([("MK", "")])]
-    content = "\n".join(rows).encode().replace(b"Alanine", b"Alan\xefne", 1)
+    content = "\n".join(rows).encode().replace(b"Cyclic", b"C\xefclic", 1)
     path.write_bytes(gzip.compress(content))
     tally = Tally()
     assert len(list(sources.read("bindingdb", str(path), None, tally))) == 1

@@ -3,7 +3,10 @@
 import pytest
 
 from data_pipeline.records import Property
-from data_pipeline.sources.measurements import Cell, properties
+from data_pipeline.sources.columns import Column
+from data_pipeline.sources.measurements import properties
+
+KI = Column("Ki (nM)", "Ki", "nM")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ from data_pipeline.sources.measurements import Cell, properties
     ],
 )
 def test_a_number_keeps_its_relation_and_its_kind(value, relation, number):
-    [found], lost = properties([Cell("Ki (nM)", value, "Ki", "nM")])
+    [found], lost = properties({"Ki (nM)": value}, [KI])
     assert found == Property("Ki", number, "nM", relation)
     assert type(found.value) is type(number)
     assert not lost
@@ -33,12 +36,15 @@ def test_a_number_keeps_its_relation_and_its_kind(value, relation, number):
 
 @pytest.mark.parametrize("value", ["", "  ", None, float("nan"), "nan"])
 def test_nothing_is_given_by_an_empty_field(value):
-    assert properties([Cell("Ki (nM)", value, "Ki", "nM")]) == ((), [])
+    assert properties({"Ki (nM)": value}, [KI]) == ((), [])
 
 
 @pytest.mark.parametrize(
     "value", ["n/a", "1,5", "1_000", "10 nM", ">>5", "<", "inf", float("inf"), "1e400", "3 - 5"]
 )
 def test_what_is_no_number_is_lost_by_the_name_of_its_column(value):
-    cells = [Cell("pH", "7", "pH"), Cell("Ki (nM)", value, "Ki", "nM")]
-    assert properties(cells) == ((Property("pH", 7),), ["Ki (nM): not a number"])
+    row = {"pH": "7", "Ki (nM)": value}
+    assert properties(row, [Column("pH", "pH"), KI]) == (
+        (Property("pH", 7),),
+        ["Ki (nM): not a number"],
+    )
