@@ -5,23 +5,20 @@ Both work in batches in any number of processes, and what they write does not de
 
 import contextlib
 import functools
-import gzip
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_file, parse_json
-from biomatrix_jax.reading import open_binary
-from biomatrix_jax.structure.molecule.embedding import MAX_SEED, smiles_of
-from biomatrix_jax.structure.molecule.errors import MoleculeError, UnusableMolecule
+from biomatrix_jax.files import atomic_file
+from biomatrix_jax.structure.lines import check_output, numbered_lines, output
+from biomatrix_jax.structure.molecule import records
+from biomatrix_jax.structure.molecule.embedding import MAX_SEED
 from biomatrix_jax.structure.molecule.files import (
-    PACKED,
     Entry,
     entries,
     molecule,
@@ -34,12 +31,9 @@ from biomatrix_jax.structure.pool import in_order
 if TYPE_CHECKING:
     from rdkit import Chem
 
-    from biomatrix_jax.structure.molecule.tokenizer import Encoding, MoleculeTokenizer
+    from biomatrix_jax.structure.molecule.tokenizer import MoleculeTokenizer
 
 TOGETHER = 128  # molecules that are encoded or decoded in one go
-PROBLEM = "refinement_problem"  # the property in which a molecule says why it is not refined
-
-Numbered = tuple[int, bytes]  # a line of a file with its number
 
 
 @dataclass
@@ -53,8 +47,8 @@ class Summary:
     def fail(self, name: str, error: BadInput) -> str:
         """Counts a failure, and gives the line that tells of it."""
         self.failed += 1
-        self.first_error = self.first_error or f"{name}: {_problem(error)}"
-        return _line({"name": name, "error": _problem(error)})
+        self.first_error = self.first_error or f"{name}: {records.problem(error)}"
+        return records.failure(name, error)
 
 
 @dataclass
@@ -72,9 +66,7 @@ def encode(
     seed: int = 0,
     stream: TextIO | None = None,
 ) -> Summary:
-    """Files of molecules to one line for each molecule, in order.
-
-    A line is {"name", "smiles", "codes", "struct_selfies"}, or {"name", "error"}.
+    """Files of molecules to one line for each molecule, in order, as `records` says.
 
     Args:
       sources: files, folders and patterns; see `files.molecule_files`.
@@ -91,24 +83,20 @@ def encode(
     if not 0 <= seed <= MAX_SEED:
         raise BadInput(f"the seed must be from 0 to {MAX_SEED}, not {seed}")
     paths = [path for source in sources for path in molecule_files(source)]
-    _check_file(out)
+    check_output(out)
     if suffix_of(out):
         raise BadInput(f"{out} is named as a file of molecules, not of their lines: name it .jsonl")
     found = chain.from_iterable(map(entries, paths))
     summary = Summary()
-    with (
-        _begin(stream, weights) as (display, place),
-        atomic_file(out) as file,
-        _compressed(file, out) as lines,
-    ):
+    with _begin(stream, weights) as (display, place), output(out) as file:
         work = functools.partial(_encode, place, seed)
         results = in_order(work, found, workers, TOGETHER)
         for done, (entry, result) in enumerate(results, start=1):
             if isinstance(result, BadInput):
-                lines.write(summary.fail(entry.name, result).encode())
+                file.write(summary.fail(entry.name, result).encode())
             else:
                 summary.molecules += 1
-                lines.write(_line(result).encode())
+                file.write(result.encode())
             display.show(out.name, done)
     return summary
 
@@ -139,20 +127,16 @@ def decode(
       BadInput: no such file, no line in it, no tokenizer, or `out` is a folder, or would replace
         `lines`.
     """
-    _check_file(out)
+    check_output(out)
     if lines.resolve() in (out.resolve(), failures_beside(out).resolve()):
         raise BadInput(f"{lines} would be replaced: name another OUT")
-    numbered = _lines(lines)
+    numbered = numbered_lines(lines)
     first = list(islice(numbered, 1))
     if not first:
         raise BadInput(f"{lines}: there is no line in it")
     summary = DecodeSummary()
     failures: list[str] = []
-    with (
-        _begin(stream, weights) as (display, place),
-        atomic_file(out) as file,
-        _compressed(file, out) as sdf,
-    ):
+    with _begin(stream, weights) as (display, place), output(out) as sdf:
         work = functools.partial(_decode, place, refine, mmff)
         results = in_order(work, chain(first, numbered), workers, TOGETHER)
         for done, ((number, _), result) in enumerate(results, start=1):
@@ -163,11 +147,13 @@ def decode(
                 failures.append(summary.fail(name, block))
             else:
                 summary.molecules += 1
-                summary.unrefined += f"<{PROBLEM}>" in block
+                summary.unrefined += records.is_unrefined(block)
                 sdf.write(block.encode())
             display.show(out.name, done)
         if summary.unrefined:
-            display.line(f"{summary.unrefined:,} not refined: see their field {PROBLEM} in {out}")
+            display.line(
+                f"{summary.unrefined:,} not refined: see their field {records.UNREFINED} in {out}"
+            )
     _write_failures(failures, failures_beside(out))
     return summary
 
@@ -207,9 +193,9 @@ def _tokenizer(place: Path) -> "MoleculeTokenizer":
     return MoleculeTokenizer.from_pretrained(place)
 
 
-def _encode(place: Path, seed: int, batch: Sequence[Entry]) -> list[dict | BadInput]:
+def _encode(place: Path, seed: int, batch: Sequence[Entry]) -> list[str | BadInput]:
     """The lines of a batch; in a worker process."""
-    results: list[Chem.Mol | BadInput] = []
+    results: list[Chem.Mol | str | BadInput] = []
     for entry in batch:
         try:
             results.append(molecule(entry, seed))
@@ -219,66 +205,24 @@ def _encode(place: Path, seed: int, batch: Sequence[Entry]) -> list[dict | BadIn
     encodings = _tokenizer(place).encode_batch([results[i] for i in at])
     for i, encoding in zip(at, encodings, strict=True):
         try:
-            results[i] = _record(batch[i].name, results[i], encoding)
+            results[i] = records.line(batch[i].name, results[i], encoding)
         except BadInput as error:
             results[i] = error
     return results
 
 
-def _record(name: str, mol: "Chem.Mol", encoding: "Encoding | MoleculeError") -> dict:
-    if isinstance(encoding, MoleculeError):
-        raise encoding
-    try:
-        smiles = smiles_of(mol)
-    except ValueError as error:
-        raise UnusableMolecule(name, f"RDKit refuses it without hydrogens ({error})") from error
-    return {
-        "name": name,
-        "smiles": smiles,
-        "codes": encoding.codes.tolist(),
-        "struct_selfies": encoding.struct_selfies,
-    }
-
-
 def _decode(
-    place: Path, refine: bool, mmff: bool, batch: Sequence[Numbered]
+    place: Path, refine: bool, mmff: bool, batch: Sequence[tuple[int, bytes]]
 ) -> list[tuple[str, str | BadInput]]:
     """Name and SDF entry of each line of a batch; in a worker process."""
-    results: list[tuple[str, str | BadInput]] = [_read(*line) for line in batch]
+    results: list[tuple[str, str | BadInput]] = [records.read_line(*line) for line in batch]
     at = [i for i, (_, result) in enumerate(results) if not isinstance(result, BadInput)]
     decoded = _tokenizer(place).decode_batch([results[i][1] for i in at], mmff, refine)
     for i, result in zip(at, decoded, strict=True):
         name = results[i][0]
-        results[i] = name, result if isinstance(result, BadInput) else _sdf_entry(result, name)
+        block = result if isinstance(result, BadInput) else records.sdf_entry(result, name)
+        results[i] = name, block
     return results
-
-
-def _read(number: int, line: bytes) -> tuple[str, str | BadInput]:
-    """The name of a line, or its number where it has none, and its struct SELFIES."""
-    name = f"line {number}"
-    try:
-        record = parse_json(line, name)
-    except BadInput as error:
-        return name, error
-    if isinstance(record.get("name"), str):
-        # JSON can spell halves of characters, which no file can hold.
-        name = record["name"].encode("utf-8", "replace").decode()
-        name = " ".join(name.split()) or f"line {number}"
-    if name.startswith("$$$$"):
-        return name, BadInput("its name would end the entry in an SDF file: rename it")
-    if isinstance(record.get("struct_selfies"), str):
-        return name, record["struct_selfies"]
-    if "error" in record:
-        return name, BadInput(f"was not encoded: {record['error']}")
-    return name, BadInput('has no text "struct_selfies"')
-
-
-def _sdf_entry(mol: "Chem.Mol", name: str) -> str:
-    from rdkit import Chem
-
-    mol.SetProp("_Name", name)
-    field = f">  <{PROBLEM}>\n{mol.GetProp(PROBLEM)}\n\n" if mol.HasProp(PROBLEM) else ""
-    return f"{Chem.MolToMolBlock(mol)}{field}$$$$\n"
 
 
 def _write_failures(failures: list[str], path: Path) -> None:
@@ -287,33 +231,3 @@ def _write_failures(failures: list[str], path: Path) -> None:
             file.writelines(failures)
     else:
         path.unlink(missing_ok=True)  # of an earlier time
-
-
-def _check_file(out: Path) -> None:
-    if out.is_dir():
-        raise BadInput(f"{out} is a folder: name a file")
-    if out.suffix in PACKED and out.suffix != ".gz":
-        raise BadInput(f"{out}: of compressed files only .gz are written")
-
-
-def _compressed(file: IO, out: Path) -> contextlib.AbstractContextManager[IO]:
-    if out.suffix != ".gz":
-        return contextlib.nullcontext(file)
-    # Without name and time, so that the bytes depend on the molecules alone.
-    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
-
-
-def _lines(path: Path) -> Iterator[Numbered]:
-    """The lines that are not blank."""
-    with open_binary(path) as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, line
-
-
-def _problem(error: BadInput) -> str:
-    return error.problem if isinstance(error, MoleculeError) else str(error)
-
-
-def _line(record: dict) -> str:
-    return json.dumps(record) + "\n"
