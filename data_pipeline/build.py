@@ -22,11 +22,12 @@ from biomatrix_jax.files import check_absent
 from biomatrix_jax.tokens import MODALITIES
 from data_pipeline import context, sources, tasks
 from data_pipeline import recipe as recipes
-from data_pipeline.documents import reader_options
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.packing import packing, with_rows
-from data_pipeline.recipe import Recipe
+from data_pipeline.recipe import Recipe, reader_options
+from data_pipeline.removal.decide import Verdict, decide
+from data_pipeline.removal.keys import KeysTask
 from data_pipeline.tasks import DocumentsAccount, DocumentsTask
 from data_pipeline.workplace import Crew, Progress, checksums, save_vocabulary, versions, workplace
 
@@ -82,16 +83,23 @@ def build(
     tokenizers = {
         kind: checksums(path) for kind, path in context.structure_tokenizer_paths(recipe).items()
     }
-    documents = [
-        task
+    groups = [
+        (index, number, group)
         for index, source in enumerate(recipe.sources)
-        for task in tasks.document_tasks(
-            recipe, index, sources.input_files(source.reader, source.path or None, options[index])
+        for number, group in enumerate(
+            tasks.input_groups(
+                source, sources.input_files(source.reader, source.path or None, options[index])
+            )
         )
     ]
     with workplace(out, overwrite, say) as place:
         saved = save_vocabulary(vocabulary, place.data / manifests.TOKENIZER)
         crew = Crew(place, engine or local(1), progress, [saved.files, tokenizers])
+        verdicts = judged(crew, recipe, groups)
+        documents = [
+            DocumentsTask(recipe, *group, verdict)
+            for group, verdict in zip(groups, verdicts, strict=True)
+        ]
         accounts = crew.carry_out("documents", documents, place.data)
         entries = _source_entries(recipe, documents, accounts)
         shards = tuple(account.shard for account in accounts if account.shard)
@@ -112,6 +120,18 @@ def build(
             manifest = replace(manifest, documents=())
         place.finish(manifest)
     return manifest
+
+
+def judged(
+    crew: Crew, recipe: Recipe, groups: Sequence[tuple[int, int, tuple[str, ...]]]
+) -> list[Verdict | None]:
+    """The verdict on the records of each group of inputs, (source, number, inputs)."""
+    if not recipe.removal.any:
+        return [None] * len(groups)
+    todo = [KeysTask(recipe, *group) for group in groups]
+    found = crew.carry_out("keys", todo, crew.place.data)
+    counts = [account.records for account in found]
+    return decide(recipe.removal, todo, counts, crew.place.data)
 
 
 def _source_entries(

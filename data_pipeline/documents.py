@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from biomatrix_jax.config import from_dict
 from biomatrix_jax.data.manifest import DocumentsEntry, InputsEntry
 from biomatrix_jax.data.rows import Row
 from biomatrix_jax.errors import BadInput
@@ -17,7 +15,7 @@ from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import MODALITIES, Vocabulary
 from data_pipeline import context, sources
 from data_pipeline.composition import Instance, compose
-from data_pipeline.recipe import SourceRecipe
+from data_pipeline.recipe import reader_options
 from data_pipeline.shards import write_shard
 from data_pipeline.sources.tally import Tally
 from data_pipeline.tasks import DocumentsAccount, DocumentsTask
@@ -38,8 +36,11 @@ def make_documents(task: DocumentsTask, directory: Path, fingerprint: str) -> Do
     tools = context.load(recipe)
     counts = _Counts()
     files = [Path(path) for path in task.inputs]
+    records = sources.read_files(source.reader, files, reader_options(source), counts.read)
+    if task.verdict:
+        records = task.verdict.keep(records, counts.composed)
     instances = compose(
-        sources.read_files(source.reader, files, reader_options(source), counts.read),
+        records,
         source.composition,
         recipe.seed,
         counts.composed,
@@ -47,8 +48,8 @@ def make_documents(task: DocumentsTask, directory: Path, fingerprint: str) -> Do
         spells=tools.spells,
     )
     sizes: list[int] = []
-    records = gathered(encoded(instances, tools.vocabulary, counts), task.source, sizes)
-    written = write_shard(records, directory / task.shard)
+    made = gathered(encoded(instances, tools.vocabulary, counts), task.source, sizes)
+    written = write_shard(made, directory / task.shard)
     shard = None
     if written:
         shard = DocumentsEntry(
@@ -124,12 +125,6 @@ def gathered(
     if waiting:
         yield _record(waiting, source)
         sizes.append(tokens)
-
-
-def reader_options(source: SourceRecipe) -> Any:
-    """The reader's options of a source, checked; raises BadInput, also for an unknown reader."""
-    reader = sources.reader(source.reader)
-    return from_dict(reader.Options, source.options, f"source {source.name}, options")
 
 
 def _record(documents: list[tuple[np.ndarray, np.ndarray]], source: int) -> Row:

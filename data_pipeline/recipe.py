@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from biomatrix_jax.config import configs_directory, load_as
+from biomatrix_jax.config import configs_directory, from_dict, load_as
 from biomatrix_jax.errors import BadInput
+from data_pipeline import sources
 from data_pipeline.composition.settings import Composition
+from data_pipeline.removal.settings import Removal
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -40,6 +42,7 @@ class Recipe:
     # empty: no molecules or no proteins in 3D.
     molecule_tokenizer: str = ""
     protein_tokenizer: str = ""
+    removal: Removal = field(default_factory=Removal)  # of repetitions and evaluation sets
     row_length: int = 8192  # tokens
     keep_documents: bool = True  # beside the rows, to make rows of another length from
     seed: int = 0  # of everything that composition draws
@@ -54,6 +57,12 @@ class Recipe:
             raise BadInput("sources is empty: name at least one corpus")
         if repeated := {name for name in names if names.count(name) > 1}:
             raise BadInput(f"two sources are called {min(repeated)}: give each its own name")
+
+
+def reader_options(source: SourceRecipe) -> Any:
+    """The reader's options of a source, checked; raises BadInput, also for an unknown reader."""
+    reader = sources.reader(source.reader)
+    return from_dict(reader.Options, source.options, f"source {source.name}, options")
 
 
 def load(path: str | os.PathLike, overrides=()) -> Recipe:

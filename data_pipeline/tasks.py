@@ -1,5 +1,6 @@
 """The work of a build in pieces: each makes one shard, alone, from what is written in it.
 
+    inputs -> KeysTask -> keys of records                  where a recipe removes some
     inputs -> DocumentsTask -> a shard of documents        one for each group of input files
     documents -> RowsTask -> a shard of rows               one for each stretch of documents
 
@@ -21,7 +22,9 @@ from biomatrix_jax.config import from_dict
 from biomatrix_jax.data.manifest import DOCUMENTS, DocumentsEntry, InputsEntry, ShardEntry
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json
-from data_pipeline.recipe import Recipe
+from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.removal.decide import Verdict
+from data_pipeline.removal.keys import KeysAccount, KeysTask, written
 from data_pipeline.shards import ROWS_PER_SHARD, row_shard
 
 INPUT_BYTES = 256 * 2**20  # of input files that one task reads together
@@ -37,6 +40,7 @@ class DocumentsTask:
     source: int  # its index in the recipe
     number: int  # of the task within its source
     inputs: tuple[str, ...]
+    verdict: Verdict | None = None  # on which records to leave out
 
     @property
     def name(self) -> str:
@@ -78,7 +82,7 @@ class RowsTask:
         return row_shard(self.source, self.number)
 
 
-Task = DocumentsTask | RowsTask
+Task = KeysTask | DocumentsTask | RowsTask
 
 
 @dataclass(frozen=True)
@@ -108,22 +112,21 @@ class RowsAccount:
     shard: ShardEntry
 
 
-Account = DocumentsAccount | RowsAccount
+Account = KeysAccount | DocumentsAccount | RowsAccount
 
 
-def document_tasks(recipe: Recipe, source: int, inputs: Sequence[Path]) -> list[DocumentsTask]:
-    """The tasks of a source: consecutive inputs of about INPUT_BYTES together.
+ACCOUNT_OF = {KeysTask: KeysAccount, DocumentsTask: DocumentsAccount, RowsTask: RowsAccount}
+
+
+def input_groups(source: SourceRecipe, inputs: Sequence[Path]) -> list[tuple[str, ...]]:
+    """The inputs that a task reads together: consecutive ones of about INPUT_BYTES.
 
     A source with a `limit` is one task, since only who reads it in order knows where that is.
     """
     sized = ((str(path), path.stat().st_size) for path in inputs)
-    if recipe.sources[source].options.get("limit"):
-        groups = [[path for path, _ in sized]]
-    else:
-        groups = list(_grouped(sized, INPUT_BYTES))
-    return [
-        DocumentsTask(recipe, source, number, tuple(group)) for number, group in enumerate(groups)
-    ]
+    if source.options.get("limit"):
+        return [tuple(path for path, _ in sized)]
+    return [tuple(group) for group in _grouped(sized, INPUT_BYTES)]
 
 
 def row_tasks(
@@ -163,7 +166,9 @@ def fingerprint(task: Task, tools: Any) -> str:
     Args:
       tools: what does the work: versions of packages, hashes of tokenizers.
     """
-    if isinstance(task, DocumentsTask):
+    if isinstance(task, RowsTask):
+        what: Any = dataclasses.asdict(task)
+    else:
         # Rows are no matter of documents, nor are the other sources.
         source = dataclasses.asdict(task.recipe.sources[task.source])
         states = [Path(path).stat() for path in task.inputs]
@@ -171,9 +176,11 @@ def fingerprint(task: Task, tools: Any) -> str:
             (path, state.st_size, state.st_mtime_ns)
             for path, state in zip(task.inputs, states, strict=True)
         ]
-        what: Any = [source, task.source, task.recipe.seed, files]
-    else:
-        what = dataclasses.asdict(task)
+        what = [source, task.source, task.recipe.seed, files]
+        if isinstance(task, KeysTask):
+            what.append(dataclasses.asdict(task.recipe.removal))
+        elif task.verdict:
+            what.append([task.verdict.sha256, task.verdict.reasons])
     told = json.dumps([type(task).__name__, what, tools], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
@@ -192,13 +199,15 @@ def read_account(accounts: Path, task: Task, expected: str, directory: Path) -> 
       directory: that holds its shard.
     """
     place = accounts / f"{task.name}.json"
-    kind = DocumentsAccount if isinstance(task, DocumentsTask) else RowsAccount
+    kind = ACCOUNT_OF[type(task)]
     try:
         account = from_dict(kind, read_json(place), str(place))
     except BadInput:
         return None
     if account.fingerprint != expected:
         return None
+    if isinstance(task, KeysTask):
+        return account if written(directory, task) else None
     if (shard := account.shard) is None:
         return account
     path = directory / shard.path

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipeline.documents import make_documents
+from data_pipeline.removal.keys import KeysTask, make_keys
 from data_pipeline.rows import make_rows
 from data_pipeline.tasks import DocumentsTask, Task, write_account
 
@@ -26,7 +27,9 @@ class Worker:
 
     def __call__(self, task: Task) -> None:
         directory, fingerprint = Path(self.directory), self.fingerprints[task.name]
-        if isinstance(task, DocumentsTask):
+        if isinstance(task, KeysTask):
+            account = make_keys(task, directory, fingerprint)
+        elif isinstance(task, DocumentsTask):
             account = make_documents(task, directory, fingerprint)
         else:
             account = make_rows(task, Path(self.documents), directory, fingerprint)

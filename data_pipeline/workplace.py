@@ -23,6 +23,7 @@ from biomatrix_jax.lock import locked
 from biomatrix_jax.tokens import Vocabulary
 from data_pipeline import tasks
 from data_pipeline.engine import Engine
+from data_pipeline.removal.keys import FOLDER
 from data_pipeline.tasks import Account, Task
 from data_pipeline.work import Worker
 
@@ -43,6 +44,7 @@ class Workplace:
 
     def finish(self, manifest: Manifest) -> None:
         """Removes what is not in the manifest, writes that, and gives the directory its name."""
+        shutil.rmtree(self.data / FOLDER, ignore_errors=True)  # keys of records served their end
         listed = {entry.path for entry in (*manifest.shards, *manifest.documents)}
         for folder in (manifests.SHARDS, manifests.DOCUMENTS):
             for path in (self.data / folder).glob("*"):

@@ -1,0 +1,78 @@
+"""What makes two records the same, and what entities a record is about."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal
+
+from data_pipeline.composition.facts import described
+from data_pipeline.records import (
+    InteractionRecord,
+    InterleavedRecord,
+    MoleculeRecord,
+    ProteinRecord,
+    Record,
+    TextRecord,
+)
+
+KEY_BYTES = 16
+
+Kind = Literal["molecule", "protein"]
+
+
+def record_key(record: Record) -> bytes:
+    """Equal for records that say the same.
+
+    Molecules are the same by canonical isomeric SMILES, proteins by sequence, texts by their words;
+    one with a structure is not the same as one without, since that would lose the structure.
+    Interactions are the same where partners and what was measured are.
+    """
+    return _hash(*_told(record))
+
+
+def entity_keys(record: Record) -> Iterator[bytes]:
+    """Of every molecule and protein that a record is about, see `entity_key`."""
+    if isinstance(record, InteractionRecord):
+        for partner in record.partners:
+            yield from entity_keys(partner)
+    elif isinstance(record, InterleavedRecord):
+        for mention in record.mentions:
+            yield entity_key(mention.kind, mention.string)
+    elif isinstance(record, MoleculeRecord):
+        yield entity_key("molecule", record.smiles)
+    elif isinstance(record, ProteinRecord):
+        yield entity_key("protein", record.sequence)
+
+
+def entity_key(kind: Kind, string: str) -> bytes:
+    """Equal for what an evaluation would take for one molecule or protein.
+
+    Molecules are one by the first block of their InChIKey, whatever their stereo, isotopes and
+    (mostly) protons; where InChI has none, by their SMILES. Proteins are one by their sequence.
+    """
+    if kind == "molecule":
+        string = _connectivity(string) or string
+    return _hash(kind, string)
+
+
+def _told(record: Record) -> list[str]:
+    if isinstance(record, MoleculeRecord):
+        return ["molecule", record.smiles, str(bool(record.mol.GetNumConformers()))]
+    if isinstance(record, ProteinRecord):
+        return ["protein", record.sequence, str(record.backbone is not None)]
+    if isinstance(record, TextRecord | InterleavedRecord):
+        return ["text", *record.text.casefold().split()]
+    partners = sorted("\0".join(_told(partner)) for partner in record.partners)
+    return ["interaction", *partners, *sorted(map(described, record.properties))]
+
+
+def _connectivity(smiles: str) -> str:
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+        key = Chem.MolToInchiKey(mol) if mol else ""
+    return key[:14]
+
+
+def _hash(*parts: str) -> bytes:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES).digest()

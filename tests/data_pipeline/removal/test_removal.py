@@ -1,0 +1,185 @@
+"""What is left out of a build: repetitions within and across corpora, and evaluation sets."""
+
+import json
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from biomatrix_jax.errors import BadInput
+from biomatrix_jax.tokens import base_tokenizer_path, extend_tokenizer
+from data_pipeline.build import build
+from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.records import (
+    InteractionRecord,
+    InterleavedRecord,
+    Mention,
+    MoleculeRecord,
+    Property,
+    ProteinRecord,
+    TextRecord,
+)
+from data_pipeline.removal.evaluation_sets import EvaluationSet, evaluation_keys
+from data_pipeline.removal.identity import entity_key, entity_keys, record_key
+from data_pipeline.removal.settings import Removal
+
+ALANINE = "C[C@H](N)C(=O)O"
+
+
+def molecule(smiles, conformer=False, identifier="m"):
+    mol = Chem.MolFromSmiles(smiles)
+    if conformer:
+        mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
+    return MoleculeRecord(identifier, smiles, "", mol)
+
+
+def protein(sequence, structure=False):
+    backbone = np.zeros((len(sequence), 4, 3), np.float32) if structure else None
+    return ProteinRecord("p", "A", sequence, backbone, "")
+
+
+def test_records_are_the_same_by_what_they_say():
+    same = [
+        (molecule("CCO", identifier="a"), molecule("CCO", identifier="b")),
+        (protein("MKV"), ProteinRecord("q", "B", "MKV", None, "titled")),
+        (TextRecord("1", "", "Some  Words\nhere"), TextRecord("2", "x", "some words here")),
+        (
+            InteractionRecord("1", (molecule("C"), protein("M")), (Property("Ki", 1.0, "nM"),)),
+            InteractionRecord("2", (protein("M"), molecule("C")), (Property("Ki", 1.0, "nM"),)),
+        ),
+    ]
+    for one, other in same:
+        assert record_key(one) == record_key(other)
+    different = [
+        (molecule("CCO"), molecule("CCN")),
+        (molecule("CCO"), molecule("CCO", conformer=True)),
+        (molecule(ALANINE), molecule("C[C@@H](N)C(=O)O")),
+        (protein("MKV"), protein("MKV", structure=True)),
+        (protein("C"), molecule("C")),
+        (
+            InteractionRecord("1", (molecule("C"), protein("M")), (Property("Ki", 1.0, "nM"),)),
+            InteractionRecord("1", (molecule("C"), protein("M")), (Property("Ki", 2.0, "nM"),)),
+        ),
+    ]
+    for one, other in different:
+        assert record_key(one) != record_key(other)
+
+
+def test_entities_are_what_an_evaluation_would_take_for_one():
+    wanted = entity_key("molecule", ALANINE)
+    assert list(entity_keys(molecule("CC(N)C(=O)O"))) == [wanted]  # whatever its stereo
+    assert list(entity_keys(molecule("C[C@H]([NH3+])C(=O)[O-]"))) == [wanted]
+    assert list(entity_keys(molecule("CC(N)C(N)=O"))) != [wanted]
+    mention = InterleavedRecord("t", "", "x y", (Mention(0, 1, "molecule", ALANINE),))
+    assert list(entity_keys(mention)) == [wanted]
+    pair = InteractionRecord("i", (protein("MKV"), molecule(ALANINE)))
+    assert list(entity_keys(pair)) == [entity_key("protein", "MKV"), wanted]
+    assert list(entity_keys(TextRecord("t", "", ALANINE))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column"),
+    [
+        ("a.smi", "CCO one\nCCN\ttwo\n\nC\n", ""),
+        ("a.csv", "id,smiles\n1,CCO\n2,CCN\n3,C\n", "smiles"),
+        ("a.tsv", "smiles\tid\nCCO\t1\nCCN\t2\nC\t3\n", "smiles"),
+    ],
+)
+def test_evaluation_sets_are_read_in_their_formats(tmp_path, name, content, column):
+    (tmp_path / name).write_text(content)
+    found = evaluation_keys(EvaluationSet("e", str(tmp_path / name), "molecule", column))
+    assert found == {entity_key("molecule", smiles) for smiles in ("CCO", "CCN", "C")}
+
+
+def test_evaluation_sets_of_sequences(tmp_path):
+    (tmp_path / "a.fasta").write_text(">one\nMKV\nLLA\n>two\nGGG\n")
+    found = evaluation_keys(EvaluationSet("e", str(tmp_path / "a.fasta"), "protein"))
+    assert found == {entity_key("protein", "MKVLLA"), entity_key("protein", "GGG")}
+
+
+def test_a_test_set_that_cannot_be_read_whole_is_refused(tmp_path):
+    (tmp_path / "empty.smi").touch()
+    with pytest.raises(BadInput, match=r"evaluation set e: .* holds nothing"):
+        evaluation_keys(EvaluationSet("e", str(tmp_path / "empty.smi"), "molecule"))
+    (tmp_path / "a.tsv").write_text("smiles\tid\nCCO\t1\nCCN\n")
+    with pytest.raises(BadInput, match=r"evaluation set e, a\.tsv:3"):
+        evaluation_keys(EvaluationSet("e", str(tmp_path / "a.tsv"), "molecule", "smiles"))
+    with pytest.raises(BadInput, match="kind is molecule or protein"):
+        EvaluationSet("e", "x", "text")
+
+
+TEXT = "The kinase phosphorylates its substrate at a serine, as was shown in cells of mice. " * 3
+TEXTS = {
+    "a": [
+        TEXT,
+        "Water boils at one hundred degrees when the pressure is that of the sea's level.",
+        "Unlike the others.",
+    ],
+    "b": [
+        "  " + TEXT.replace(" ", "  ").upper(),
+        "Water boils at one hundred degrees when the pressure is that of the sea's level, here.",
+        "Something else entirely, of which there is no other.",
+        "Something else entirely, of which there is no other.",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tokenizer") / "extended"
+    extend_tokenizer(
+        base_tokenizer_path(), path, selfies=["[C]", "[O]"], molecule_tokens=[], protein_codes=0
+    )
+    return str(path)
+
+
+@pytest.fixture
+def corpora(tmp_path):
+    for name, texts in TEXTS.items():
+        lines = [json.dumps({"id": f"{name}{i}", "text": text}) for i, text in enumerate(texts)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    molecules = ["CCO\t1", "CC(N)C(=O)O\t2", "CCO\t3", "CCN\t4", "OCC\t5"]
+    (tmp_path / "m.smi").write_text("\n".join(molecules))
+    (tmp_path / "held.smi").write_text(f"{ALANINE}\n")
+    text = [SourceRecipe(name, "text", path=str(tmp_path / f"{name}.jsonl")) for name in TEXTS]
+    options = {"conformers": False}
+    nci = SourceRecipe("m", "nci", path=str(tmp_path / "m.smi"), options=options)
+    return (*text, nci)
+
+
+def test_what_goes_is_counted_by_reason_and_the_first_stays(corpora, tokenizer, tmp_path):
+    removal = Removal(
+        duplicates=True,
+        near_duplicates=0.7,
+        evaluation_sets=(EvaluationSet("held", str(tmp_path / "held.smi"), "molecule"),),
+    )
+    recipe = Recipe(corpora, tokenizer, removal=removal, row_length=128)
+    a, b, m = build(recipe, tmp_path / "out").sources
+    assert (a.records, a.used, a.dropped) == (3, 3, {})
+    assert b.dropped == {
+        "nearly repeats a text of a": 1,
+        "repeats a record of a": 1,
+        "repeats a record of b": 1,
+    }
+    assert b.examples["nearly repeats a text of a"] == "b1"
+    assert b.used == 1
+    assert m.dropped == {"in the evaluation set held": 1, "repeats a record of m": 2}
+    assert m.examples["in the evaluation set held"] == "nci:2"
+    assert not (tmp_path / "out" / "keys").exists()
+
+
+def test_without_removal_all_stays(corpora, tokenizer, tmp_path):
+    recipe = Recipe(corpora, tokenizer, row_length=128)
+    everything = build(recipe, tmp_path / "all")
+    assert sum(source.used for source in everything.sources) == 12
+    exact = Recipe(corpora, tokenizer, removal=Removal(duplicates=True), row_length=128)
+    fewer = build(exact, tmp_path / "fewer")
+    assert [source.used for source in fewer.sources] == [3, 2, 3]
+
+
+def test_removal_settings_are_checked():
+    with pytest.raises(BadInput, match=r"near_duplicates is from 0 to 1, not 1\.5"):
+        Removal(near_duplicates=1.5)
+    twice = (EvaluationSet("e", "x", "protein"),) * 2
+    with pytest.raises(BadInput, match="two evaluation sets are called e"):
+        Removal(evaluation_sets=twice)
