@@ -9,6 +9,8 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.records import MoleculeRecord, Property
 from data_pipeline.sources.conformers import label_stereo, smiles_of
 
+_STRICT = Chem.SmilesParserParams()
+_STRICT.parseName = False
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -24,10 +26,8 @@ def parse_smiles(smiles: str, name: str = "") -> Chem.Mol:
     Raises:
       NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
     """
-    parameters = Chem.SmilesParserParams()
-    parameters.parseName = False
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles.strip(), parameters)
+        mol = Chem.MolFromSmiles(smiles.strip(), _STRICT)
     if mol is None:
         raise NoMolecule("SMILES does not parse")
     if not mol.GetNumAtoms():
@@ -49,7 +49,10 @@ def from_smiles(
       NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
     """
     mol = parse_smiles(smiles, identifier)
-    return MoleculeRecord(identifier, smiles_of(mol), name, mol, dict(texts), tuple(properties))
+    # Most have no hydrogens of their own, and to remove none takes as long as to parse them all.
+    bare = mol.GetNumHeavyAtoms() == mol.GetNumAtoms()
+    canonical = Chem.MolToSmiles(mol) if bare else smiles_of(mol)
+    return MoleculeRecord(identifier, canonical, name, mol, dict(texts), tuple(properties))
 
 
 def parse_molfile(molfile: str) -> Chem.Mol:

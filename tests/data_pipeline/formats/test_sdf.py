@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pytest
+from rdkit import Chem, RDConfig, rdBase
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import sdf
@@ -29,6 +32,17 @@ def test_an_entry_is_its_molfile_and_its_fields(tmp_path):
         "last": "no blank line behind",
     }
     assert bare == SdfEntry(MOLFILE.replace("241", ""), {})
+
+
+def test_fields_are_those_that_rdkit_reads():
+    path = Path(RDConfig.RDDataDir) / "NCI/first_200.props.sdf"
+    with rdBase.BlockLogs():
+        mols = list(Chem.SDMolSupplier(str(path)))
+    expected = [mol and {name: mol.GetProp(name) for name in mol.GetPropNames()} for mol in mols]
+    found = [entry.fields for _, entry in sdf_entries(path)]
+    assert len(found) == len(expected) == 200
+    assert all(ours == theirs for ours, theirs in zip(found, expected, strict=True) if theirs)
+    assert sum(map(len, found)) > 1000
 
 
 def test_windows_ends_of_lines_make_no_difference(tmp_path):

@@ -36,6 +36,7 @@ def test_a_smiles_becomes_a_record_with_the_canonical_one(smiles, canonical):
     gap = Property("HOMO-LUMO gap", 3.5, "eV")
     record = from_smiles(smiles, "x:1", "a name", {"Description": "An acid."}, [gap])
     assert (record.id, record.smiles, record.name) == ("x:1", canonical, "a name")
+    assert conformers.smiles_of(record.mol) == canonical
     assert record.mol.GetNumConformers() == 0
     assert record.mol.GetProp("_Name") == "x:1"
     assert (record.texts, record.properties) == ({"Description": "An acid."}, (gap,))
