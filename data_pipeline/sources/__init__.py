@@ -25,6 +25,7 @@ from data_pipeline.records import Record
 from data_pipeline.sources.tally import Tally
 
 READERS = (
+    "afdb",
     "alphaseq",
     "bindingdb",
     "biorxiv",

@@ -8,19 +8,43 @@ out of them is in `formats.uniprot`.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
+from biomatrix_jax.structure.protein.chains import Limits
 from data_pipeline.formats import uniprot_flat, uniprot_xml
 from data_pipeline.formats.uniprot import ASPECTS, TOPICS, Entry
 from data_pipeline.records import ProteinRecord
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
+from data_pipeline.sources.structures import chains, check_plddt, models, plddt
 from data_pipeline.sources.tally import Tally
 
-Options = Limited
+
+@dataclass(frozen=True)
+class Options(Limits, Limited):
+    """Where structures are, and which of them are usable; sequences have no limits.
+
+    Attributes:
+      structures: a folder of models, `AF-<accession>-F1-model_v4.cif.gz` and the like; none if not
+        given.
+      min_plddt: a model with a lower mean is left out.
+    """
+
+    structures: str | None = None
+    min_plddt: float = 0
+
+    def __post_init__(self):
+        Limits.__post_init__(self)
+        Limited.__post_init__(self)
+        check_plddt(self.min_plddt)
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
@@ -31,20 +55,43 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     """One record per entry, called by its accession."""
     with open_binary(file) as begin:
         syntax = uniprot_xml if begin.read(64).lstrip().startswith(b"<") else uniprot_flat
-    for identifier, entry in options.first(syntax.entries(file)):
-        tally.begin()
-        try:
-            if isinstance(entry, BadInput):
-                raise entry
-            sequence = checked(entry.sequence)
-        except BadInput as error:
-            tally.drop(str(error), identifier)
-            continue
+    folder = _models(options.structures) if options.structures else None
+
+    def record(accession: str, entry: Entry) -> ProteinRecord:
+        sequence = checked(entry.sequence)
         if not entry.names:
-            tally.lose("no name", identifier)
-        tally.keep()
+            tally.lose("no name", accession)
         title = entry.names[0] if entry.names else ""
-        yield ProteinRecord(identifier, "", sequence, None, title, texts(entry))
+        backbone = confidence = None
+        if folder is not None:
+            try:
+                backbone, confidence = _structure(sequence, folder.get(accession), options)
+            except BadInput as error:
+                tally.lose(f"structure: {error}", accession)
+        return ProteinRecord(
+            accession, "", sequence, backbone, title, texts(entry), confidence=confidence
+        )
+
+    yield from records(options.first(syntax.entries(file)), record, tally)
+
+
+# A folder of half a million models takes seconds to list, and a corpus may be in many files.
+_models = lru_cache(1)(models)
+
+
+def _structure(
+    sequence: str, model: Path | None, options: Options
+) -> tuple[np.ndarray, np.ndarray]:
+    """Backbone [L, 4, 3] and pLDDT [L] of the model; raises BadInput with why there are none."""
+    if model is None:
+        raise BadInput("no model")
+    [(_, found), *more] = chains(model, None, options)
+    if isinstance(found, BadInput):
+        raise found
+    _, chain = found
+    if more or chain.sequence != sequence:
+        raise BadInput("of another sequence")
+    return chain.backbone, plddt(chain, options.min_plddt)
 
 
 def texts(entry: Entry) -> Mapping[str, str]:

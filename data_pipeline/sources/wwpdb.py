@@ -1,19 +1,28 @@
-"""Protein chains of wwPDB entries: PDB or mmCIF files, plain or gzipped, or those in the box."""
+"""Protein chains of wwPDB entries: those of files, or those in the box.
 
+From https://www.wwpdb.org/ftp/pdb-ftp-sites, licence CC0: mmCIF (`1abc.cif.gz`), PDB
+(`pdb1abc.ent.gz`, `1abc.pdb.gz`) or BinaryCIF (`1abc.bcif.gz`), plain or gzipped. Biological
+assemblies (`1abc-assembly1.cif.gz`, `1abc.pdb1.gz`) are copies of the chains that an entry has, and
+are not read.
+"""
+
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import biomatrix_jax
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.protein.chains import Limits, read_chain
-from biomatrix_jax.structure.protein.errors import ProteinError
-from biomatrix_jax.structure.protein.files import parse, structure_files
+from biomatrix_jax.structure.protein.chains import Chain, Limits
+from biomatrix_jax.structure.protein.files import Entry, structure_files
 from data_pipeline.records import ProteinRecord
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.options import Limited
+from data_pipeline.sources.structures import chains
 from data_pipeline.sources.tally import Tally
 
 IN_THE_BOX = Path(biomatrix_jax.__file__).parent / "assets/proteins"
+_ASSEMBLY = re.compile(r"-assembly\d+\.|\.pdb\d+(\.|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,30 +35,17 @@ class Options(Limits, Limited):
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
-    return list(structure_files(path or IN_THE_BOX))
+    files = list(structure_files(path or IN_THE_BOX))
+    if entries := [file for file in files if not _ASSEMBLY.search(file.name)]:
+        return entries
+    raise BadInput(f"{path}: biological assemblies only: take the entries themselves")
 
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     """One record per chain of an entry's first model, called `<entry>_<chain>`."""
-    try:
-        entry = parse(file)
-    except BadInput as error:
-        tally.begin()
-        tally.drop(_reason(error, file), str(file))
-        return
-    for chain in options.first(entry.chains):
-        tally.begin()
-        identifier = f"{entry.id}_{chain.id.strip()}"
-        try:
-            found = read_chain(chain, options)
-        except BadInput as error:
-            tally.drop(_reason(error, file), identifier)
-            continue
-        tally.keep()
-        yield ProteinRecord(identifier, found.id, found.sequence, found.backbone, entry.title)
+    return records(options.first(chains(file, None, options)), _record, tally)
 
 
-def _reason(error: BadInput, file: Path) -> str:
-    if isinstance(error, ProteinError):
-        return error.problem
-    return str(error).removeprefix(f"{file}: ")
+def _record(identifier: str, found: tuple[Entry, Chain]) -> ProteinRecord:
+    entry, chain = found
+    return ProteinRecord(identifier, chain.id, chain.sequence, chain.backbone, entry.title)

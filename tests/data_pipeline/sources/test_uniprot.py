@@ -2,6 +2,7 @@
 
 import gzip
 
+import numpy as np
 import pytest
 
 from biomatrix_jax.errors import BadInput
@@ -18,6 +19,7 @@ from tests.data_pipeline.sources.uniprot_files import (
     xml,
     xml_entry,
 )
+from tests.structure.protein.structures import pdb_text
 
 TEXTS = {
     "Other names": "K1; First kinase; CD999",
@@ -206,3 +208,44 @@ def test_files_that_are_cut_short_or_of_another_kind_are_one_line(tmp_path, name
     with pytest.raises(BadInput, match=message) as error:
         read(tmp_path / name, content)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Models of alanines: one that fits its entry, one of another sequence, one that is empty."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "AF-A1-F1-model_v4.pdb").write_text(pdb_text(range(1, 5), b_factor=90) + "END\n")
+    (folder / "AF-A2-F1-model_v4.pdb.gz").write_bytes(gzip.compress(pdb_text([1, 2]).encode()))
+    (folder / "AF-A3-F1-model_v4.pdb").touch()
+    return str(folder)
+
+
+def test_structures_come_from_models_of_the_same_sequence(tmp_path, folder):
+    entries = [flat_entry("A1", "AAAA"), flat_entry("A2", "AK"), flat_entry("A3", "A")]
+    content = "".join([*entries, flat_entry("A4", "A")]).encode()
+    records, tally = read(tmp_path / "a.dat", content, structures=folder)
+    assert [record.backbone is None for record in records] == [False, True, True, True]
+    assert [record.confidence is None for record in records] == [False, True, True, True]
+    np.testing.assert_array_equal(records[0].confidence, np.full(4, 90, np.float32))
+    np.testing.assert_array_equal(records[0].backbone[2, :, 0], np.float32([7.6, 7.7, 7.8, 7.9]))
+    assert tally.lost == {
+        "structure: of another sequence": 1,
+        "structure: empty file": 1,
+        "structure: no model": 1,
+    }
+    assert tally.first["structure: of another sequence"] == "A2"
+    for limits, reason in (
+        ({"min_plddt": 91}, "structure: mean pLDDT below 91"),
+        ({"max_residues": 3}, "structure: longer than 3 residues: cut it into domains"),
+    ):
+        records, tally = read(tmp_path / "a.dat", content, structures=folder, **limits)
+        assert [record.backbone for record in records] == [None] * 4
+        assert tally.first[reason] == "A1"
+
+
+def test_structures_that_are_not_there_are_one_line(tmp_path):
+    with pytest.raises(BadInput, match="no such folder of models"):
+        read(tmp_path / "a.dat", FLAT.encode(), structures=str(tmp_path / "none"))
+    with pytest.raises(BadInput, match="min_plddt must be from 0 to 100, not 200"):
+        read(tmp_path / "a.dat", FLAT.encode(), min_plddt=200)

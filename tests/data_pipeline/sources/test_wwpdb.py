@@ -9,6 +9,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
 from data_pipeline.sources import wwpdb
 from data_pipeline.sources.tally import Tally
+from tests.structure.protein.bcif_files import bcif
 from tests.structure.protein.structures import (
     PDB_HEAD,
     atom_line,
@@ -47,6 +48,18 @@ def test_mmcif_uses_the_authors_chains_and_numbers(tmp_path):
     assert record.sequence == "GXGGGG"
     expected = [[45.6, k + 0.5, 0] for k in range(4)]
     np.testing.assert_array_equal(record.backbone[2], np.float32(expected))
+
+
+def test_binary_cif_is_read_and_assemblies_are_not(tmp_path):
+    (tmp_path / "9abc.bcif.gz").write_bytes(gzip.compress(bcif(cif_text([1, 2]))))
+    (tmp_path / "9abc-assembly1.cif.gz").write_bytes(gzip.compress(cif_text([1]).encode()))
+    (tmp_path / "9abc.pdb1").write_text("not looked at")
+    (tmp_path / "9abc-assembly12.bcif").touch()
+    tally = Tally()
+    [record] = sources.read("wwpdb", str(tmp_path), wwpdb.Options(), tally)
+    assert (record.id, record.sequence, tally.records_in) == ("9ABC_Z", "GG", 1)
+    with pytest.raises(BadInput, match="biological assemblies only: take the entries"):
+        wwpdb.inputs(str(tmp_path / "9abc.pdb1"), wwpdb.Options())
 
 
 def test_unusable_files_and_chains_are_counted_and_named(tmp_path):
