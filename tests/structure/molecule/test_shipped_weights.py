@@ -5,9 +5,12 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from biomatrix_jax.structure.molecule import MoleculeTokenizer, vqvae
 from biomatrix_jax.structure.molecule.conformers import describe_molecules
+from biomatrix_jax.structure.molecule.embedding import with_conformer
+from biomatrix_jax.structure.molecule.errors import TokenOutside
 from biomatrix_jax.structure.molecule.reconstruction import component_errors, coordinate_rmsd
 from biomatrix_jax.structure.packaged import tokenizer_path
 
@@ -56,6 +59,27 @@ def test_molecules_come_back(tokenizer, mols):
     assert errors["theta"] < 0.05
     assert errors["phi"] < 0.07
     assert errors["sign_accuracy"] > 0.99
+
+
+def test_refined_molecules_come_back_closer(tokenizer):
+    # All of one compiled size, the second with three atoms on a line; a string that fails between.
+    smiles = ("CCO", "CC#N", "C[NH3+]", "C1CC1", "C#CC")
+    mols = [with_conformer(Chem.MolFromSmiles(one), 0) for one in smiles]
+    encodings = tokenizer.encode_batch(mols)
+    strings = [encoding.struct_selfies for encoding in encodings]
+    strings.insert(2, "[C 1]?")
+    apart = {}
+    for refine in (False, True):
+        decoded = tokenizer.decode_batch(strings, refine=refine)
+        assert isinstance(decoded.pop(2), TokenOutside)
+        assert not any(mol.HasProp("refinement_problem") for mol in decoded)
+        apart[refine] = [
+            coordinate_rmsd(
+                back.GetConformer().GetPositions(), mol.GetConformer().GetPositions()[one.order]
+            )
+            for mol, one, back in zip(mols, encodings, decoded, strict=True)
+        ]
+    assert (np.array(apart[True]) < 0.8 * np.array(apart[False])).all()
 
 
 def test_closer_than_the_published_weights(tokenizer, shared_reference, golden):
