@@ -35,7 +35,8 @@ def solve(starts: Sequence[np.ndarray], restraints: Sequence[Restraints]) -> lis
 
     Molecules are padded to sizes 16, 24, 32, 48, 64, 96 ..., each compiled once (some seconds), and
     calculated in batches of one size. The same input gives the same output; what a molecule becomes
-    does not depend on those beside it.
+    does not depend on those beside it. Time grows with the cube of the atoms: thirty take some
+    milliseconds of a CPU, three hundred some seconds, a thousand some minutes.
 
     Args:
       starts: float [n, 3] each, angstrom.

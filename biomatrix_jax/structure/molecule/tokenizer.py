@@ -108,10 +108,11 @@ class MoleculeTokenizer:
           struct_selfies: tokens `[SELFIES code]` one after another.
           mmff: relax the coordinates with the MMFF94 force field.
           refine: make all tokens, ring closures and usual bond lengths agree at once, instead of
-            placing each atom after the one before (`refinement`): about half the coordinate RMSD
-            and a seventh of the error in bond lengths. A molecule that this does not improve keeps
-            its sequential coordinates and says why in its property `refinement_problem`. MMFF,
-            where it is asked for too, starts from the refined coordinates.
+            placing each atom after the one before (`refinement`): by weights and molecules, a
+            sixth to a half off the coordinate RMSD, and a third to a seventh of the error in bond
+            lengths. A molecule that this does not improve keeps its sequential coordinates and says
+            why in its property `refinement_problem`. MMFF, where it is asked for too, starts from
+            the refined coordinates.
 
         Raises:
           MoleculeError: the string is malformed, has a code outside the codebook, spells no
