@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from Bio.PDB.PDBExceptions import PDBConstructionException
+from Bio.PDB.Residue import DisorderedResidue
 from Bio.PDB.Structure import Structure
 from Bio.PDB.StructureBuilder import StructureBuilder
 
@@ -60,7 +61,7 @@ class Assembly:
                 self._chains.add(atom.chain)
             if (atom.chain, residue) != (self._chain, self._residue):
                 self._chain, self._residue = atom.chain, residue
-                builder.init_residue(atom.residue, " ", atom.number, atom.insertion)
+                self._begin(atom)
             if atom.name in BACKBONE and builder.residue is not None:
                 self._place(atom)
         except PDBConstructionException:
@@ -68,6 +69,17 @@ class Assembly:
             # for locations it is no mutation.
             if atom.altloc == " ":
                 self.damage(atom.chain, f"{_words(atom)}: another residue has this number")
+
+    def _begin(self, atom: Atom) -> None:
+        """Goes to the atom's residue."""
+        builder = self._builder
+        present = builder.chain.child_dict.get((" ", atom.number, atom.insertion))
+        if isinstance(present, DisorderedResidue) and present.disordered_has_id(atom.residue):
+            # Back to one of the residues of a mutation, as where their atoms take turns. Biopython
+            # would leave the rest of its atoms out.
+            builder.residue = present.disordered_get(atom.residue)
+        else:
+            builder.init_residue(atom.residue, " ", atom.number, atom.insertion)
 
     def _place(self, atom: Atom) -> None:
         builder = self._builder

@@ -101,6 +101,21 @@ def test_mutations_at_one_place_are_chosen_as_biopython_does(tmp_path, shared):
     assert read_chain(parse(tmp_path / "x.pdb").chains[0], Limits()).numbers[1] == (2, "")
 
 
+def test_mutations_whose_atoms_take_turns_lose_none(tmp_path):
+    """Of such a residue Biopython keeps the first atoms, and says that it is defined twice."""
+    apart = mutation("THR")
+    first, second = (
+        [line for line in apart.splitlines(keepends=True) if f"{name} A   2" in line]
+        for name in ("ASER", "BTHR")
+    )
+    assert len(first) == len(second) == 4
+    turns = "".join(a + b for a, b in zip(first, second, strict=True))
+    for ending in ("", atom_line(2, "CB", 5, residue="SER", altloc="A")):
+        text = apart.replace("".join(first + second), turns + ending)
+        assert by_us(tmp_path / "x.pdb", text) == by_biopython(apart)
+        assert read_chain(parse(tmp_path / "x.pdb").chains[0], Limits()).sequence == "ATA"
+
+
 def test_mmcif_is_read_as_biopython_reads_it(tmp_path):
     rows = [
         cif_row(5, "N", 1, group="HETATM", residue="HOH", chain="W"),
