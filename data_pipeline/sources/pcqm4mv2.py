@@ -3,8 +3,8 @@
 https://ogb.stanford.edu/docs/lsc/pcqm4mv2/, CC BY 4.0. `pcqm4m-v2.zip` has `raw/data.csv.gz` with
 the columns idx, smiles and homolumogap (eV, empty for the test molecules); and for the training
 molecules, the first 3,378,606 rows, `pcqm4m-v2-train.sdf.tar.gz` has an SDF file whose i-th entry
-is the geometry of row i. Its authors say that it has no hydrogens (snap-stanford/ogb, issue 336),
-and other bonds than the SMILES for some 46 molecules.
+is the geometry of row i. Its authors say that it gives no hydrogens (snap-stanford/ogb, issue 336),
+and other bonds than the SMILES for some 46 molecules; with hydrogens or without, it is read.
 """
 
 from collections.abc import Iterator

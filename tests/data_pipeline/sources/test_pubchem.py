@@ -11,7 +11,6 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
 from data_pipeline.records import Property
 from data_pipeline.sources import conformers
-from data_pipeline.sources.cid_tables import CidTable
 from data_pipeline.sources.pubchem import Options
 from data_pipeline.sources.tally import Tally
 
@@ -211,21 +210,6 @@ def test_a_joined_value_that_is_no_utf8_is_lost_alone(tmp_path):
     records, tally = read(tmp_path / "some.sdf", Options(titles=str(tmp_path / "CID-Title")))
     assert [record.name for record in records] == ["", "fine"]
     assert tally.lost == {"Title: not UTF-8": 1}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"1\ta\n3\tb\n2\tc\n", r"table:3: CID 2 after 3: sort the table"),
-        (b"1\ta\nCID 2 without a tab\n", r"table:2: not a CID, a tab and a value"),
-        (b"InChI=1S/CH4/h1H4\t297\n", r"table:1: not a CID, a tab and a value"),
-    ],
-)
-def test_a_table_of_another_form_stops_the_pass_with_one_line(tmp_path, content, message):
-    (tmp_path / "table").write_bytes(content)
-    with pytest.raises(BadInput, match=message) as error:
-        CidTable(tmp_path / "table").values(10)
-    assert "\n" not in str(error.value)
 
 
 def test_truncated_gzip_of_entries_or_of_a_table_stops_with_one_line(tmp_path, extras):
