@@ -1,22 +1,20 @@
 """`biomatrix protein encode` and `decode`: structure files to lines of codes, and back to files."""
 
-import gzip
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import atomic_directory, atomic_file, check_absent
-from biomatrix_jax.reading import open_binary
+from biomatrix_jax.files import atomic_directory, check_absent
+from biomatrix_jax.structure.lines import check_output, numbered_lines, output
 from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
 from biomatrix_jax.structure.pool import WorkerDied, in_order
 from biomatrix_jax.structure.protein import records, writer
@@ -69,11 +67,14 @@ def encode(
         are. What is wrong with a file or a chain becomes its line.
     """
     paths = [path for source in sources for path in structure_files(source)]
-    _check_lines(out, paths)
+    check_output(out)
+    # A pattern that a shell has spelled out, and no OUT behind it: the last file would be lost.
+    if out in paths or name_of(out) != out.name:
+        raise BadInput(f"{out} is or would be a structure file: name one for the lines behind IN")
     tokenizer = _load(weights)
     limits = Limits(max_residues=tokenizer.config.max_length)
     summary = Summary()
-    with Display(stream or sys.stderr, "files") as display, _lines_to(out) as file:
+    with Display(stream or sys.stderr, "files") as display, output(out) as file:
 
         def flush(found: list[tuple[str, Chain | BadInput]]) -> None:
             chains = [(one.backbone, one.sequence) for _, one in found if isinstance(one, Chain)]
@@ -128,7 +129,7 @@ def decode(
     check_absent(out, overwrite)
     if lines.resolve().is_relative_to(out.resolve()):
         raise BadInput(f"{lines} lies in {out}, which would be replaced: name another folder")
-    numbered = _lines(lines)
+    numbered = numbered_lines(lines)
     first = list(islice(numbered, 1))
     if not first:
         raise BadInput(f"{lines}: there is no line in it")
@@ -164,27 +165,6 @@ def decode(
         if failures:
             (to / FAILED).write_text("".join(failures), encoding="utf-8")
     return summary
-
-
-def _check_lines(out: Path, paths: Sequence[Path]) -> None:
-    if out.is_dir():
-        raise BadInput(f"{out} is a folder: name a file for the lines")
-    # A pattern that a shell has spelled out, and no OUT behind it: the last file would be lost.
-    if out in paths or name_of(out) != out.name:
-        raise BadInput(f"{out} is or would be a structure file: name one for the lines behind IN")
-    if out.suffix in (".zst", ".bz2", ".xz"):
-        raise BadInput(f"{out}: lines are written plain or gzipped: call it .jsonl or .jsonl.gz")
-
-
-@contextmanager
-def _lines_to(out: Path) -> Iterator[IO[bytes]]:
-    with atomic_file(out) as file:
-        if out.suffix != ".gz":
-            yield file
-            return
-        # Without name and time, so that the bytes depend on the chains alone.
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
-            yield compressed
 
 
 def _load(weights: str) -> "ProteinTokenizer":
@@ -226,14 +206,6 @@ def _write(folder: Path, coded: CodedChain, backbone: np.ndarray | BadInput, suf
             file.write(data)
     except FileExistsError:
         raise CannotWrite(coded.name, coded.id, f"{path.name} is there already") from None
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers."""
-    with open_binary(path) as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, line
 
 
 def _groups(items: Iterable, size: int) -> Iterator[list]:
