@@ -130,7 +130,7 @@ def _interaction(row: _Row, identifier: str) -> tuple[InteractionRecord, list[st
     texts = {
         label: text for label, text in (("Target", target), ("Organism", row[ORGANISM])) if text
     }
-    record = InteractionRecord(identifier, (ligand, *proteins), measures + conditions, texts)
+    record = InteractionRecord(identifier, (*proteins, ligand), measures + conditions, texts)
     return record, lost + also_lost + changed
 
 

@@ -1,11 +1,13 @@
-"""What readers of interactions share: the pass over a file, and partners that are sequences."""
+"""What readers of interactions share: the pass over a file, and partners that have no ids."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from biomatrix_jax.errors import BadInput
-from data_pipeline.records import InteractionRecord, ProteinRecord
+from data_pipeline.records import InteractionRecord, MoleculeRecord, ProteinRecord
+from data_pipeline.sources.conformers import smiles_of
+from data_pipeline.sources.molecules import parse_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
 from data_pipeline.sources.tally import Tally
@@ -45,14 +47,26 @@ def each(
 
 
 def protein(sequence: str, title: str = "") -> ProteinRecord:
-    """A partner of which there is a sequence and no id.
+    """The protein of a sequence, by which it is called.
 
     Raises:
       BadInput: the sequence has something else than the letters A to Z.
     """
-    return ProteinRecord(digest("sequence", checked(sequence)), "", sequence, None, title)
+    return ProteinRecord(_digest("sequence", checked(sequence)), "", sequence, None, title)
 
 
-def digest(kind: str, string: str) -> str:
-    """An id for what has none, the same wherever the same string is found."""
+def molecule(smiles: str) -> MoleculeRecord:
+    """The molecule of a SMILES, called by its canonical one.
+
+    Raises:
+      NoMolecule: as `molecules.from_smiles`.
+    """
+    mol = parse_smiles(smiles)
+    canonical = smiles_of(mol)
+    identifier = _digest("smiles", canonical)
+    mol.SetProp("_Name", identifier)
+    return MoleculeRecord(identifier, canonical, "", mol)
+
+
+def _digest(kind: str, string: str) -> str:
     return f"{kind}:{hashlib.sha256(string.encode()).hexdigest()[:16]}"

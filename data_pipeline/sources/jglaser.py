@@ -16,9 +16,8 @@ from data_pipeline.formats.parquet import rows
 from data_pipeline.records import InteractionRecord
 from data_pipeline.sources.columns import Column
 from data_pipeline.sources.inputs import corpus_files
-from data_pipeline.sources.interactions import digest, each, protein
+from data_pipeline.sources.interactions import each, molecule, protein
 from data_pipeline.sources.measurements import properties
-from data_pipeline.sources.molecules import from_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
@@ -44,6 +43,5 @@ def _interaction(row: dict[str, Any], place: str) -> tuple[InteractionRecord, li
     measures, lost = properties(row, MEASURES)
     if not measures:
         raise BadInput("no measurement")
-    smiles, sequence = row["smiles"] or "", row["seq"] or ""
-    partners = (from_smiles(smiles, digest("smiles", smiles)), protein(sequence))
+    partners = protein(row["seq"] or ""), molecule(row["smiles"] or "")
     return InteractionRecord(f"jglaser:{place}", partners, measures), lost

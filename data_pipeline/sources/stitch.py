@@ -126,7 +126,7 @@ class _Reader:
         molecule = from_smiles(smiles, row["chemical"], name)
         protein = ProteinRecord(row["protein"], "", checked(sequence[0]), None, "")
         scores, lost = properties(row, _scores(row))
-        return InteractionRecord(identifier, (molecule, protein), scores), lost
+        return InteractionRecord(identifier, (protein, molecule), scores), lost
 
 
 def _scores(row: dict[str, str]) -> Iterator[Column]:

@@ -87,7 +87,7 @@ def test_a_row_becomes_an_interaction(tmp_path):
         "Target": "Dimer of Gag-Pol polyprotein [501-599]",
         "Organism": "Human immunodeficiency virus 1",
     }
-    ligand, target = record.partners
+    target, ligand = record.partners
     assert (ligand.id, ligand.name[:10], ligand.name[-4:]) == ("BDBM608734", "6-[(4R,5S,", "acid")
     assert ligand.smiles == (
         "O=C(O)CCCCCN1C(=O)N(CCCCCC(=O)O)[C@H](Cc2ccccc2)[C@H](O)[C@@H](O)[C@H]1Cc1ccccc1"
@@ -120,15 +120,15 @@ def test_the_former_layout_repeats_names_and_has_ragged_rows(tmp_path):
     block = [name.replace("Chain Sequence", "Chain  Sequence") for name in BLOCK]
     one, three = [("MK", "first")], [("MK", "first"), ("AC", ""), ("DE", "third")]
     records, _ = read(tmp_path / "a.tsv", f"{line(one)}\n{line(three)}", header + 2 * block)
-    assert [[p.sequence for p in r.partners[1:]] for r in records] == [["MK"], ["MK", "AC", "DE"]]
-    assert [p.title for p in records[1].partners[1:]] == ["first", "", "third"]
-    assert records[0].partners[1].id == records[1].partners[1].id != records[1].partners[2].id
+    assert [[p.sequence for p in r.partners[:-1]] for r in records] == [["MK"], ["MK", "AC", "DE"]]
+    assert [p.title for p in records[1].partners[:-1]] == ["first", "", "third"]
+    assert records[0].partners[0].id == records[1].partners[0].id != records[1].partners[1].id
     assert records[0].texts["Target"].startswith("Dimer")
 
 
 def test_sequences_wholly_in_lower_case_are_put_in_capitals_and_counted(tmp_path):
     [record], tally = read(tmp_path / "a.tsv", line([("mkvla", "")]), LIGAND_COLUMNS + numbered(1))
-    assert record.partners[1].sequence == "MKVLA"
+    assert record.partners[0].sequence == "MKVLA"
     assert tally.lost == {"sequence in lower case, put in capitals": 1}
 
 

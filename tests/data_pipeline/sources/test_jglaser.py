@@ -17,7 +17,7 @@ ROWS = [  # seq, smiles, affinity_uM, neg_log10_affinity_M
     ("MKVLA", None, 1.0, 6.0),
     (None, "CCO", 1.0, 6.0),
     ("MKVLA", "CCO", None, float("nan")),
-    ("MKVLA", "CCO", float("inf"), 0.0),
+    ("MKVLA", "C[C@H](N)C(=O)O", float("inf"), 0.0),
 ]
 
 
@@ -38,9 +38,10 @@ def test_rows_are_interactions_or_are_counted(tmp_path):
         Property("binding affinity", 0.024, "µM"),
         Property("-log10(binding affinity in M)", 7.619788758288394),
     )
-    ligand, target = first.partners
+    target, ligand = first.partners
     assert (ligand.smiles, target.sequence) == ("C[C@H](N)C(=O)O", "MKVLA")
-    assert target.id == last.partners[1].id != ligand.id
+    assert [partner.id for partner in last.partners] == [target.id, ligand.id]
+    assert ligand.mol.GetProp("_Name") == ligand.id != target.id
     assert last.properties == (Property("-log10(binding affinity in M)", 0.0),)
     assert tally.lost == {"affinity_uM: not a number": 1}
     assert tally.first["affinity_uM: not a number"] == "all.parquet:6"

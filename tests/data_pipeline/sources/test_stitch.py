@@ -63,7 +63,7 @@ def test_links_are_joined_and_scores_have_their_channels(tmp_path, tables):
     records, tally = read(tmp_path / "links.tsv.gz", DETAILED, **tables)
     first, unscored = records
     assert first.id == "CIDm00002244-9606.ENSP00000257254"
-    molecule, protein = first.partners
+    protein, molecule = first.partners
     assert (molecule.id, molecule.name) == ("CIDm00002244", "aspirin")
     assert molecule.smiles == "CC(=O)Oc1ccccc1C(=O)O"
     assert (protein.id, protein.sequence) == ("9606.ENSP00000257254", "MKVLAAG")
