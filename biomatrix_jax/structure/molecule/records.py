@@ -63,7 +63,7 @@ def read_line(number: int, content: bytes) -> tuple[str, str | BadInput]:
     try:
         record = parse_json(content, name)
     except BadInput as error:
-        return name, error
+        return name, BadInput(str(error).removeprefix(f"{name}: "))
     if isinstance(record.get("name"), str):
         # JSON can spell halves of characters, which no file can hold.
         name = record["name"].encode("utf-8", "replace").decode()

@@ -44,7 +44,7 @@ def test_failures_leave_out_the_name_that_they_have_beside_them():
         (b'{"name": "a", "codes": [1]}', "a", 'has no text "struct_selfies"'),
         (b'{"name": "a", "error": "why"}', "a", "was not encoded: why"),
         (b'{"name": "$$$$", "struct_selfies": "x"}', "$$$$", "its name would end the entry"),
-        (b"[]", "line 7", "line 7: should hold a JSON object"),
+        (b"[]", "line 7", "should hold a JSON object"),
     ],
 )
 def test_lines_are_read(content, name, found):
