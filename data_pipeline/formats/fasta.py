@@ -11,31 +11,30 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.blocks import blocks
 from data_pipeline.formats.lines import decoded
 
-Entry = tuple[str, tuple[str, str] | BadInput]  # where it stands; header and sequence
+Entry = tuple[str, str]  # header without its ">", sequence
 
 
-def entries(path: str | Path) -> Iterator[Entry]:
-    """Header (without its `>`) and sequence of each entry; sequences stand as they are written.
+def entries(path: str | Path) -> Iterator[tuple[str, Entry | BadInput]]:
+    """Each entry, called by the first word of its header, or its place where it has none.
 
-    What stands before the first header, if anything, is an entry that has none.
+    Sequences stand as they are written. What stands before the first header, if anything, is an
+    entry without one.
     """
     name = Path(path).name
-    for number, block in enumerate(blocks(path, b"\n>")):
-        if number == 0:
+    for number, block in enumerate(blocks(path, b"\n>"), start=1):
+        where = f"{name}, entry {number}"
+        if number == 1:
             block = block.lstrip()
             if not block:
                 continue
-            yield f"{name}, entry 1", _entry(block[1:]) if block[:1] == b">" else _HEADLESS
+            if not block.startswith(b">"):
+                yield where, BadInput("no FASTA header")
+                continue
+            block = block[1:]
+        header, _, sequence = block.partition(b"\n")
+        try:
+            entry = decoded(header).strip(), decoded(sequence.translate(None, b"\r\n"))
+        except BadInput as error:
+            yield where, error
         else:
-            yield f"{name}, entry {number + 1}", _entry(block)
-
-
-_HEADLESS = BadInput("no FASTA header")
-
-
-def _entry(block: bytes) -> tuple[str, str] | BadInput:
-    header, _, sequence = block.partition(b"\n")
-    try:
-        return decoded(header).strip(), decoded(sequence.translate(None, b"\r\n"))
-    except BadInput as error:
-        return error
+            yield entry[0].partition(" ")[0] or where, entry

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import fasta
 from data_pipeline.records import ProteinRecord
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
@@ -36,24 +36,15 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
 
     A header without name and taxon as above is lost, not the sequence.
     """
-    for where, entry in options.first(fasta.entries(file)):
-        tally.begin()
-        identifier = where
-        try:
-            if isinstance(entry, BadInput):
-                raise entry
-            header, sequence = entry
-            cluster, _, description = header.partition(" ")
-            identifier = cluster or where
-            sequence = checked(sequence)
-        except BadInput as error:
-            tally.drop(str(error), identifier)
-            continue
-        if described := _HEADER.fullmatch(description.strip()):
-            title, taxon = described["name"].strip(), described["taxon"].strip()
-        else:
-            title = taxon = ""
-            tally.lose("header: not as UniRef writes it", identifier)
-        tally.keep()
-        texts = {"Common taxon": taxon} if taxon else {}
-        yield ProteinRecord(identifier, "", sequence, None, title, texts)
+
+    def record(cluster: str, entry: fasta.Entry) -> ProteinRecord:
+        header, sequence = entry
+        sequence = checked(sequence)
+        described = _HEADER.fullmatch(header.partition(" ")[2].strip())
+        if not described:
+            tally.lose("header: not as UniRef writes it", cluster)
+            return ProteinRecord(cluster, "", sequence, None, "")
+        texts = {"Common taxon": described["taxon"]} if described["taxon"] else {}
+        return ProteinRecord(cluster, "", sequence, None, described["name"].strip(), texts)
+
+    yield from records(options.first(fasta.entries(file)), record, tally)

@@ -59,7 +59,7 @@ def test_labelled_targets_without_sequences_are_refused(tmp_path, targets):
     with pytest.raises(BadInput, match=r"dataset\.csv: has only the names of targets: give target"):
         read(path)
     (tmp_path / "bad.fasta").write_text(">MIT_Target\nPD*DL\n")
-    with pytest.raises(BadInput, match=r"bad\.fasta, entry 1: sequence with a stop"):
+    with pytest.raises(BadInput, match=r"bad\.fasta: MIT_Target: sequence with a stop"):
         read(path, targets=str(tmp_path / "bad.fasta"))
     path.write_text("POI,Sequence\nx,EVQ\n")
     with pytest.raises(BadInput, match=r"dataset\.csv: no column 'Pred_affinity' and no column"):
