@@ -85,6 +85,9 @@ class _Walk:
         if tag in markup.formulas:
             self.pieces.append(self.formula(element))
             return
+        if tag in ("tex-math", "math"):
+            self.pieces.append(linear(element) if tag == "math" else _tex(element))
+            return
         apart = tag in markup.blocks or tag in markup.joined
         if apart:
             self.end()
@@ -113,18 +116,13 @@ class _Walk:
 
     def formula(self, element: Element) -> str:
         label = " ".join(child.text or "" for child in element.iter("label")).strip()
-        tex = next(element.iter("tex-math"), None)
-        math = next(element.iter("math"), None)
-        if tex is not None:
-            text = _tex("".join(tex.itertext()))
-        elif math is not None:
-            text = linear(math)
-        else:
-            left_out = self.markup.left_out | {"label"}
-            rest = _Walk(Markup(left_out=left_out, formulas=frozenset()), self.hole)
-            rest.inside(element)
-            rest.end()
-            text = "".join(rest.paragraphs)
+        left_out = self.markup.left_out | {"label"}
+        if next(element.iter("tex-math"), None) is not None:
+            left_out |= {"math"}  # says the same
+        inside = _Walk(Markup(formulas=frozenset(), left_out=left_out), self.hole)
+        inside.visit(element)
+        inside.end()
+        text = " ".join(inside.paragraphs)
         if not text:
             self.hole()
         return f" {text} {label} " if label else text
@@ -140,6 +138,7 @@ def _is_superscript_mark(element: Element) -> bool:
     return False
 
 
-def _tex(text: str) -> str:
+def _tex(element: Element) -> str:
+    text = "".join(element.itertext())
     document = _TEX_DOCUMENT.search(text)  # else all of its preamble would be text
     return " ".join((document[1] if document else text).split())

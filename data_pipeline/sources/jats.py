@@ -110,7 +110,7 @@ def article_id(article: Element, *kinds: str) -> str:
 
 
 def _paragraphs(element: Element, hole: Callable[[], None]) -> list[str]:
-    for parent in list(element.iter()):  # a heading over nothing but links to files
+    for parent in (element, *element.iter("sec")):  # headings over nothing but links to files
         for section in parent.findall("sec[@sec-type='supplementary-material']"):
             parent.remove(section)
     return paragraphs(element, _MARKUP, hole)

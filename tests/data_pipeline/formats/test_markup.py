@@ -61,7 +61,19 @@ def test_markup_on_a_line(content, expected):
             "so a (2) with",
             0,
         ),
+        (
+            "<formula>with <math><mi>a</mi></math> and <math><msup><mi>b</mi><mn>2</mn></msup>"
+            "</math></formula>",
+            "with a and b^2",
+            0,
+        ),
+        (
+            "<formula><tex-math>$a$</tex-math> or <tex-math>$b$</tex-math></formula>",
+            "$a$ or $b$",
+            0,
+        ),
         ("of <formula><graphic/></formula> where", "of where", 1),
+        ("of <math/> where", "of where", 1),
         ("of <formula><label>(1)</label><graphic/></formula> where", "of (1) where", 1),
     ],
 )
