@@ -7,6 +7,7 @@ from typing import TypeVar
 from biomatrix_jax.errors import BadInput
 from data_pipeline.records import InteractionRecord, MoleculeRecord, ProteinRecord
 from data_pipeline.sources.conformers import smiles_of
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.molecules import parse_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
@@ -22,7 +23,7 @@ def each(
     name: Callable[[Entry], str],
     build: Callable[[Entry, str], tuple[InteractionRecord, Iterable[str]]],
 ) -> Iterator[InteractionRecord]:
-    """The records of a file's entries, all of them counted.
+    """`entries.records` of a file's entries, which are counted under their ids.
 
     Args:
       entries: where each stands, and what it is or why it cannot be read.
@@ -30,20 +31,18 @@ def each(
       build: the record with an id, and why parts of it were lost; raises BadInput where there is
         none, with a reason that can be counted.
     """
-    for identifier, entry in options.first(entries):
-        tally.begin()
-        try:
-            if isinstance(entry, BadInput):
-                raise entry
-            identifier = name(entry) or identifier
-            record, lost = build(entry, identifier)
-        except BadInput as error:
-            tally.drop(str(error), identifier)
-            continue
+
+    def make(identifier: str, entry: Entry) -> InteractionRecord:
+        record, lost = build(entry, identifier)
         for reason in lost:
             tally.lose(reason, identifier)
-        tally.keep()
-        yield record
+        return record
+
+    named = (
+        (where if isinstance(entry, BadInput) else name(entry) or where, entry)
+        for where, entry in options.first(entries)
+    )
+    return records(named, make, tally)
 
 
 def protein(sequence: str, title: str = "") -> ProteinRecord:

@@ -34,7 +34,15 @@ from data_pipeline.sources.tally import Tally
 
 # How files of an entry are called, in one folder or in folders by the middle of its code, each also
 # with .gz: as an interface, as downloaded one by one, and as in the PDB's archive.
-NAMES = ("{pair}.pdb", "{code}.cif", "{code}.pdb", "pdb{code}.ent", "{CODE}.cif", "{CODE}.pdb")
+NAMES = (
+    "{pair}.pdb",
+    "{code}.cif",
+    "{code}.bcif",
+    "{code}.pdb",
+    "pdb{code}.ent",
+    "{CODE}.cif",
+    "{CODE}.pdb",
+)
 
 _PAIR = re.compile(r"(?P<code>[^_/\\]+)(?P<chains>(_[^_/\\]+){2,})")
 
