@@ -19,7 +19,7 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
+from biomatrix_jax.structure.packaged import DEFAULT
 from biomatrix_jax.structure.protein import ProteinTokenizer
 from biomatrix_jax.structure.protein.superposition import rmsd, tm_score
 from biomatrix_jax.structure.protein.training import chains as chain_files
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--weights", default=DEFAULT, help="a tokenizer's directory")
     parser.add_argument("--json", type=Path, help="write the result here too")
     arguments = parser.parse_args()
-    tokenizer = ProteinTokenizer.from_pretrained(tokenizer_path("protein", arguments.weights))
+    tokenizer = ProteinTokenizer.from_pretrained(arguments.weights)
     chains = chain_files.read(arguments.chains)
     parts = {
         "held out": [chain for chain in chains if chain.held_out],

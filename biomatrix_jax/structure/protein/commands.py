@@ -15,7 +15,7 @@ from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_directory, check_absent
 from biomatrix_jax.structure.lines import check_output, numbered_lines, output
-from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
+from biomatrix_jax.structure.packaged import DEFAULT
 from biomatrix_jax.structure.pool import WorkerDied, in_order
 from biomatrix_jax.structure.protein import records, writer
 from biomatrix_jax.structure.protein.chains import Chain, Limits, atoms_of, read_chain
@@ -170,7 +170,7 @@ def decode(
 def _load(weights: str) -> "ProteinTokenizer":
     from biomatrix_jax.structure.protein.tokenizer import ProteinTokenizer
 
-    return ProteinTokenizer.from_pretrained(tokenizer_path("protein", weights))
+    return ProteinTokenizer.from_pretrained(weights)
 
 
 def _read(paths: Sequence[Path], limits: Limits) -> list[list[Chain | BadInput]]:

@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
 from biomatrix_jax.structure.protein import gaps, weights
 from biomatrix_jax.structure.protein.buckets import batches
 from biomatrix_jax.structure.protein.config import ProteinVQVAEConfig
@@ -63,14 +64,18 @@ class ProteinTokenizer:
         self._residues = residues or (1 if jax.default_backend() == "cpu" else RESIDUES_AT_ONCE)
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike) -> "ProteinTokenizer":
-        """Reads a directory with `config.json` and `model.safetensors`, which `save` wrote or which
-        have the keys and names of the published checkpoints.
+    def from_pretrained(cls, path: str | os.PathLike = DEFAULT) -> "ProteinTokenizer":
+        """Reads a tokenizer.
+
+        Args:
+          path: a directory with `config.json` and `model.safetensors`, which `save` wrote or which
+            have the keys and names of the published checkpoints; without it the tokenizer that the
+            package ships.
 
         Raises:
           BadInput: a file is missing or damaged, or the tensors do not fit the configuration.
         """
-        return cls(*weights.read(Path(path)))
+        return cls(*weights.read(tokenizer_path("protein", path)))
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the directory that `from_pretrained` reads; `path` must not exist, or be empty."""

@@ -1,5 +1,6 @@
 import dataclasses
 from importlib import resources
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from flax import nnx
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.protein import ProteinTokenizer, chains, files, gaps
+from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
+from biomatrix_jax.structure.protein import ProteinTokenizer, chains, files, gaps, weights
 from biomatrix_jax.structure.protein.config import LARGE
 from biomatrix_jax.structure.protein.graph import RESIDUES
 
@@ -181,6 +183,14 @@ def test_save_and_load(small_tokenizer, medium, tmp_path):
     np.testing.assert_allclose(again.decode(codes), small_tokenizer.decode(codes), atol=1e-4)
     with pytest.raises(BadInput, match="tok"):
         again.save(tmp_path / "tok")
+
+
+def test_without_a_path_it_is_the_shipped_tokenizer(echo, monkeypatch):
+    read = []
+    monkeypatch.setattr(weights, "read", lambda path: read.append(path) or (echo.config, Echo()))
+    assert ProteinTokenizer.from_pretrained().config is echo.config
+    ProteinTokenizer.from_pretrained("./default")
+    assert read == [tokenizer_path("protein", DEFAULT), Path("default")]
 
 
 def test_results_are_in_place_and_as_long_as_the_chains(echo):
