@@ -51,7 +51,8 @@ def from_smiles(
     mol = parse_smiles(smiles, identifier)
     # Most have no hydrogens of their own, and to remove none takes as long as to parse them all.
     bare = mol.GetNumHeavyAtoms() == mol.GetNumAtoms()
-    canonical = Chem.MolToSmiles(mol) if bare else smiles_of(mol)
+    with rdBase.BlockLogs():
+        canonical = Chem.MolToSmiles(mol) if bare else smiles_of(mol)
     return MoleculeRecord(identifier, canonical, name, mol, dict(texts), tuple(properties))
 
 
@@ -84,6 +85,8 @@ def from_conformer(
         raise NoMolecule("no 3D coordinates")
     if any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
         raise NoMolecule("hydrogens without coordinates")
-    label_stereo(mol)
+    with rdBase.BlockLogs():
+        label_stereo(mol)
+        smiles = smiles_of(mol)
     mol.SetProp("_Name", identifier)
-    return MoleculeRecord(identifier, smiles_of(mol), name, mol, dict(texts), tuple(properties))
+    return MoleculeRecord(identifier, smiles, name, mol, dict(texts), tuple(properties))
