@@ -57,6 +57,24 @@ _task_workers = click.option(
 )
 
 
+def _runner(command):
+    """Options that give the tasks to Apache Beam."""
+    flag = click.option(
+        "--runner-flag",
+        "runner_flags",
+        multiple=True,
+        metavar="FLAG",
+        help="For the runner, for example --project=NAME; may be given several times.",
+    )
+    name = click.option(
+        "--runner",
+        metavar="NAME",
+        help="Apache Beam's runner that works instead: DirectRunner, "
+        "DataflowRunner, FlinkRunner, SparkRunner.",
+    )
+    return name(flag(command))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="biomatrix-jax", prog_name="biomatrix")
 def biomatrix():
@@ -84,15 +102,15 @@ def data():
 @click.option("--out", type=_path, required=True)
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
 @_task_workers
-def data_build(recipe, overrides, out, overwrite, workers):
+@_runner
+def data_build(recipe, overrides, out, overwrite, **engine):
     """Corpora named in RECIPE -> packed shards and a manifest in OUT.
 
     Interrupted, it goes on with what lies in OUT.incomplete.
     """
     from data_pipeline.build import build_from_file
-    from data_pipeline.engine.local import local
 
-    build_from_file(recipe, out, overrides, overwrite=overwrite, engine=local(workers))
+    build_from_file(recipe, out, overrides, overwrite=overwrite, engine=_engine(**engine))
 
 
 @data.command("repack")
@@ -101,12 +119,25 @@ def data_build(recipe, overrides, out, overwrite, workers):
 @click.option("--row-length", type=click.IntRange(2), required=True, help="Tokens of a row.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
 @_task_workers
-def data_repack(directory, out, row_length, overwrite, workers):
+@_runner
+def data_repack(directory, out, row_length, overwrite, **engine):
     """The documents of DIRECTORY in rows of another length."""
-    from data_pipeline.engine.local import local
     from data_pipeline.packing import repack_shown
 
-    repack_shown(directory, out, row_length, overwrite=overwrite, engine=local(workers))
+    repack_shown(directory, out, row_length, overwrite=overwrite, engine=_engine(**engine))
+
+
+def _engine(workers, runner, runner_flags):
+    """What carries the tasks of a build out."""
+    if runner is None and runner_flags:
+        raise BadInput("--runner-flag is for a --runner: name one, DirectRunner for example")
+    if runner is not None:
+        from data_pipeline.engine.beam import beam
+
+        return beam([f"--runner={runner}", *runner_flags])
+    from data_pipeline.engine.local import local
+
+    return local(workers)
 
 
 @data.command("inspect")
