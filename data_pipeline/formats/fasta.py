@@ -21,20 +21,22 @@ def entries(path: str | Path) -> Iterator[tuple[str, Entry | BadInput]]:
     entry without one.
     """
     name = Path(path).name
-    for number, block in enumerate(blocks(path, b"\n>"), start=1):
+    for number, block in enumerate(_entries(path), start=1):
         where = f"{name}, entry {number}"
-        if number == 1:
-            block = block.lstrip()
-            if not block:
-                continue
-            if not block.startswith(b">"):
-                yield where, BadInput("no FASTA header")
-                continue
-            block = block[1:]
-        header, _, sequence = block.partition(b"\n")
         try:
+            if not block.startswith(b">"):
+                raise BadInput("no FASTA header")
+            header, _, sequence = block[1:].partition(b"\n")
             entry = decoded(header).strip(), decoded(sequence.translate(None, b"\r\n"))
         except BadInput as error:
             yield where, error
         else:
             yield entry[0].partition(" ")[0] or where, entry
+
+
+def _entries(path: str | Path) -> Iterator[bytes]:
+    whole = blocks(path, b"\n>")
+    if first := next(whole).lstrip():
+        yield first
+    for block in whole:
+        yield b">" + block

@@ -27,6 +27,8 @@ from data_pipeline.sources.tally import Tally
 _VERSION = re.compile(r"-model_v\d+", re.IGNORECASE)
 # "AlphaFold monomer v2.0 prediction for Titin (Q8WZ42)", in PDB files in capitals.
 _TITLE = re.compile(r"AlphaFold .*?prediction for (.*?)(?: \([A-Z0-9-]+\))?", re.IGNORECASE)
+# PDB files break a long title after a hyphen too: "DOMAIN- CONTAINING", but "PRE- AND".
+_BROKEN = re.compile(r"(?<=\w-) (?!(?:and|or)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,14 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
 
     def record(identifier: str, found: tuple[Entry, Chain]) -> ProteinRecord:
         entry, chain = found
-        title = _TITLE.fullmatch(entry.title)
+        whole = _BROKEN.sub("", entry.title)
+        title = _TITLE.fullmatch(whole)
         return ProteinRecord(
             id=_VERSION.sub("", identifier),
             chain=chain.id,
             sequence=chain.sequence,
             backbone=chain.backbone,
-            title=title[1] if title else entry.title,
+            title=title[1] if title else whole,
             confidence=plddt(chain, options.min_plddt),
         )
 

@@ -10,7 +10,6 @@ import pytest
 from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
 from data_pipeline.sources import afdb
-from data_pipeline.sources.structures import models
 from data_pipeline.sources.tally import Tally
 from tests.structure.protein.structures import CIF_HEAD, cif_row, residue_lines
 
@@ -32,8 +31,8 @@ def pdb_model(plddt: list[float]) -> str:
     """Its file has a title and no id; alanines."""
     head = (
         "HEADER                                            01-JUN-22                     \n"
-        "TITLE     ALPHAFOLD MONOMER V2.0 PREDICTION FOR PIEZO DOMAIN-CONTAINING PROTEIN \n"
-        "TITLE    2 (A0A3P7E792)                                                         \n"
+        "TITLE     ALPHAFOLD MONOMER V2.0 PREDICTION FOR PRE- AND POST-KINASE DOMAIN-    \n"
+        "TITLE    2 CONTAINING PROTEIN (A0A3P7E792)                                      \n"
     )
     rows = "".join(residue_lines(n, 3.8 * n, b_factor=b) for n, b in enumerate(plddt, start=1))
     return head + rows + "TER\nEND\n"
@@ -86,7 +85,10 @@ def test_models_of_an_archive_in_the_one_format(proteome):
 
 def test_models_of_an_archive_in_the_other_format(proteome):
     (first, second), _ = read(proteome, format="pdb")
-    assert (first.id, first.title) == ("AF-P12345-F1_A", "PIEZO DOMAIN-CONTAINING PROTEIN")
+    assert (first.id, first.title) == (
+        "AF-P12345-F1_A",
+        "PRE- AND POST-KINASE DOMAIN-CONTAINING PROTEIN",
+    )
     assert first.sequence == "AAAA"
     np.testing.assert_array_equal(first.confidence, np.float32([90.5, 80, 70.25, 20]))
     assert second.id == "AF-Q8WZ42-F2_A"
@@ -153,23 +155,3 @@ def test_archives_cut_short_or_without_such_models_are_one_line(tmp_path, proteo
 def test_options_out_of_range_are_refused(wrong, message):
     with pytest.raises(BadInput, match=message):
         afdb.Options(**wrong)
-
-
-def test_the_newest_model_of_an_accession(tmp_path):
-    names = [
-        "AF-P1-F1-model_v3.cif.gz", "AF-P1-F1-model_v10.pdb", "AF-P1-F1-model_v10.cif",
-        "AF-P1-F1-model_v4.cif", "AF-P2-F1-model_v4.pdb.gz", "AF-P3-F2-model_v4.cif",
-        "AF-P4-2-F1-model_v6.cif", "AF-P2-F1-confidence_v4.json", "P9.cif",
-    ]  # fmt: skip
-    for name in names:
-        (tmp_path / name).touch()
-    assert {accession: file.name for accession, file in models(str(tmp_path)).items()} == {
-        "P1": "AF-P1-F1-model_v10.cif",
-        "P2": "AF-P2-F1-model_v4.pdb.gz",
-        "P4-2": "AF-P4-2-F1-model_v6.cif",
-    }
-    with pytest.raises(BadInput, match="no such folder of models"):
-        models(str(tmp_path / "absent"))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match="no model called like AF-P12345"):
-        models(str(tmp_path / "empty"))

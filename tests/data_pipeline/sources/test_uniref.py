@@ -6,7 +6,6 @@ import pytest
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
-from data_pipeline.formats import blocks, fasta
 from data_pipeline.sources.tally import Tally
 
 UNIREF = """\
@@ -91,16 +90,6 @@ def test_a_long_record_is_one_and_its_neighbours_are_too(tmp_path):
     records, _ = read(tmp_path / "a.fasta", content + b"\n>b\nMV\n")
     assert [record.id for record in records] == ["a", "long", "b"]
     assert [record.sequence for record in records] == ["MK", long.decode(), "MV"]
-
-
-def test_entries_do_not_depend_on_where_a_read_ends(tmp_path, monkeypatch):
-    path = tmp_path / "a.fasta"
-    path.write_text(UNIREF)
-    whole = list(fasta.entries(path))
-    assert len(whole) == 3
-    for size in range(1, 80, 7):
-        monkeypatch.setattr(blocks, "_BYTES", size)
-        assert list(fasta.entries(path)) == whole
 
 
 def test_files_without_entries_or_cut_short_are_one_line(tmp_path):
