@@ -1,7 +1,8 @@
 """STITCH: links between chemicals and proteins, each with a score for how sure they are.
 
-From http://stitch.embl.de (Download), version 5.0, CC BY 4.0: tables of tab-separated fields after
-a header, whole or of one species (`9606.protein_chemical.links.v5.0.tsv.gz`):
+From http://stitch.embl.de (Download), version 5.0, under the terms of its page on licensing: tables
+of tab-separated fields after a header, whole or of one species
+(`9606.protein_chemical.links.v5.0.tsv.gz`):
 
   protein_chemical.links           chemical, protein, combined_score
   protein_chemical.links.detailed  with experimental, prediction, database, textmining before it
@@ -10,7 +11,7 @@ a header, whole or of one species (`9606.protein_chemical.links.v5.0.tsv.gz`):
 Chemicals are PubChem CIDs: CIDs... with its stereo, CIDm... merged with all its isomers. Proteins
 are those of STRING 10, `<taxon>.<Ensembl id>`. Scores are a thousand times a probability. What they
 stand for is in two more files: `chemicals.v5.0.tsv.gz` there (chemical, name, molecular_weight,
-SMILES_string) and `protein.sequences.v10.fa.gz` of STRING (https://string-db.org), FASTA whose
+SMILES_string; long names are cut) and `protein.sequences.v10.fa.gz` of STRING (https://string-db.org), FASTA whose
 headers begin with the protein's id.
 
 Both may have more than a hundred million entries, of which links ask for some in any order; so they

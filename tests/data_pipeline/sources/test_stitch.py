@@ -90,16 +90,20 @@ def test_the_short_and_the_long_table_are_read_alike(tmp_path, tables):
     short = "chemical\tprotein\tcombined_score\nCIDs00000001\t9606.ENSP00000257254\t150\n"
     [record], _ = read(tmp_path / "short.tsv.gz", short, min_score=150, **tables)
     assert record.properties == (Property("STITCH combined score", 150),)
-    columns = [f"{c}_{o}" for c in stitch.CHANNELS for o in ("direct", "transferred")]
-    long = "\t".join(["chemical", "protein", *columns, "combined_score"])
-    values = "\t".join(["CIDs00000001", "9606.ENSP00000257254", *map(str, range(8)), "800"])
-    [record], _ = read(tmp_path / "long.tsv.gz", f"{long}\n{values}\n", **tables)
-    assert record.properties[:3] == (
-        Property("STITCH combined score", 800),
+    long = (
+        "chemical\tprotein\texperimental_direct\texperimental_transferred\tprediction_direct\t"
+        "prediction_transferred\tdatabase_direct\tdatabase_transferred\ttextmining_direct\t"
+        "textmining_transferred\tcombined_score\n"
+        "CIDs00000001\t9606.ENSP00000257254\t0\t1\t2\t0\t0\t0\t109\t214\t279\n"
+    )
+    [record], _ = read(tmp_path / "long.tsv.gz", long, min_score=279, **tables)
+    assert record.properties == (
+        Property("STITCH combined score", 279),
         Property("STITCH experimental score, transferred", 1),
         Property("STITCH prediction score, direct", 2),
+        Property("STITCH textmining score, direct", 109),
+        Property("STITCH textmining score, transferred", 214),
     )
-    assert len(record.properties) == 8
 
 
 def test_indexes_are_made_once_and_need_their_tables_no_more(tmp_path, tables):
