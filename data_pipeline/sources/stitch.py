@@ -8,14 +8,15 @@ of tab-separated fields after a header, whole or of one species
   protein_chemical.links.detailed  with experimental, prediction, database, textmining before it
   protein_chemical.links.transfer  with each of these as _direct and _transferred (from orthologs)
 
-Chemicals are PubChem CIDs: CIDs... with its stereo, CIDm... merged with all its isomers. Proteins
-are those of STRING 10, `<taxon>.<Ensembl id>`. Scores are a thousand times a probability. What they
-stand for is in two more files: `chemicals.v5.0.tsv.gz` there (chemical, name, molecular_weight,
-SMILES_string; long names are cut) and `protein.sequences.v10.fa.gz` of STRING (https://string-db.org), FASTA whose
-headers begin with the protein's id.
+Scores are a thousand times a probability. Chemicals are PubChem CIDs: CIDs... with its stereo,
+CIDm... merged with all its isomers; `chemicals.v5.0.tsv.gz`, from there as well, says what they are
+(chemical, name, molecular_weight, SMILES_string; long names are cut). Proteins are those of STRING
+10, `<taxon>.<Ensembl id>`; their sequences are in `protein.sequences.v10.fa.gz` of STRING
+(https://string-db.org), FASTA with headers that begin with the id.
 
-Both may have more than a hundred million entries, of which links ask for some in any order; so they
-are looked up on disk, see `formats.lookup`. The indexes are built once, when the links are listed.
+Both files may have more than a hundred million entries, of which links ask for some in any order;
+so they are looked up on disk, see `formats.lookup`. The indexes are built once, when the files of
+links are listed.
 """
 
 from collections.abc import Iterable, Iterator
