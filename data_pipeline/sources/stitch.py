@@ -14,7 +14,7 @@ CIDm... merged with all its isomers; `chemicals.v5.0.tsv.gz`, from there as well
 10, `<taxon>.<Ensembl id>`; their sequences are in `protein.sequences.v10.fa.gz` of STRING
 (https://string-db.org), FASTA with headers that begin with the id.
 
-Both files may have more than a hundred million entries, of which links ask for some in any order;
+Both files have many million entries, of which links ask for some, in any order and again and again;
 so they are looked up on disk, see `formats.lookup`. The indexes are built once, when the files of
 links are listed.
 """
