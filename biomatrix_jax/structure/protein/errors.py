@@ -28,7 +28,7 @@ class ProteinError(BadInput):
 
 
 class UnreadableFile(ProteinError):
-    """No PDB or mmCIF file, or one that is empty, cut short, damaged or too large."""
+    """No PDB, mmCIF or BinaryCIF file, or one that is empty, cut short, damaged or too large."""
 
 
 class DamagedChain(ProteinError):
