@@ -54,7 +54,7 @@ def _parsed(block: bytes, where: str) -> tuple[str, Entry | BadInput]:
 
 def _by_code(text: str) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         lines.setdefault(line[:2], []).append(line[5:])
     return lines
 
