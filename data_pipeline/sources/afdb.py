@@ -1,10 +1,12 @@
 """AlphaFold DB: predicted structures of the proteins in UniProt, with how sure each residue is.
 
 From https://alphafold.ebi.ac.uk/download, licence CC BY 4.0: tar archives of proteomes, each with
-its models as mmCIF and as PDB (`AF-P12345-F1-model_v4.cif.gz`), of Swiss-Prot in one of the two; or
-such files in a folder. A protein of more than 2,700 residues is there in overlapping fragments (F1,
-F2, ...), each a model of its own. The pLDDT of a residue, 0 to 100, stands for the B-factor of its
-atoms. Read are the backbone, the pLDDT and the protein's name out of the title.
+its models as mmCIF and as PDB (`AF-P12345-F1-model_v4.cif.gz`), of Swiss-Prot in one of the two; of
+all organisms, as mmCIF, at gs://public-datasets-deepmind-alphafold-v4
+(`proteome-tax_id-9606-0_v4.tar`); or such files in a folder. A protein of more than 2,700 residues
+is there in overlapping fragments (F1, F2, ...), each a model of its own. The pLDDT of a residue, 0
+to 100, stands for the B-factor of its atoms. Read are the backbone, the pLDDT and the protein's
+name out of the title.
 """
 
 import re
