@@ -22,6 +22,8 @@ _THREE_COORDINATES = re.compile(r"(?:[ 0-9-]{4}\.[0-9]{3}){3}")
 _OF_AN_ATOM = ("ANISOU", "SIGATM", "SIGUIJ")
 _COORDINATES_END = 54  # columns
 _LAST = ("END", "CONECT", "MASTER")
+# The archives' files have these, and END at the end. Programs that write no END leave out some.
+_ARCHIVED = ("HEADER", "EXPDTA", "SEQRES")
 _ADVICE = "an overflowed or shifted column: write the structure as mmCIF"
 
 
@@ -29,12 +31,15 @@ def read_pdb(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
     """Reads the first model into `assembly`; returns the entry's id and title, empty if not given.
 
     Raises:
-      Unreadable: the text is no PDB file, or a line of it is not as the format says.
+      Unreadable: the text is no PDB file, an archive's that is cut short, or a line of it is not as
+        the format says.
     """
     entry, title = "", []
     found = finished = ended = False
+    missing = set(_ARCHIVED)
     for number, line in enumerate(lines, start=1):
         record = line[:6].rstrip()
+        missing.discard(record)
         if finished:
             continue  # what follows is read all the same: damaged gzip data show only then
         if line.startswith(("ATOM", "HETATM", *_OF_AN_ATOM)) and "ATOM" in line[54:]:
@@ -62,6 +67,8 @@ def read_pdb(lines: Iterable[str], assembly: Assembly) -> tuple[str, str]:
             title.append(line[10:80])
     if not found:
         raise Unreadable("no ATOM or HETATM record: not a PDB or mmCIF file")
+    if not (missing or finished or ended):
+        raise Unreadable("no END: the file is cut short: fetch it again, or end it with END")
     return entry, " ".join(title)
 
 

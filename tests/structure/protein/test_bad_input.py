@@ -26,6 +26,7 @@ from biomatrix_jax.structure.protein.errors import (
 from biomatrix_jax.structure.protein.files import parse
 from tests.structure.protein.structures import (
     CIF_HEAD,
+    PDB_HEAD,
     atom_line,
     cif_row,
     cif_text,
@@ -84,6 +85,19 @@ def test_mmcif_cut_in_quotes_or_a_text_block(tmp_path):
     refused(tmp_path / "x.cif", "data_x\n_struct.title\n", "cut short")
     refused(tmp_path / "x.cif", "data_x\nloop_\n_a.b\n_a.c\n", "cut short")
     refused(tmp_path / "x.cif", "data_x\n", "no tables of atoms")
+
+
+def test_pdb_of_an_archive_cut_between_two_lines_is_refused(tmp_path):
+    head = PDB_HEAD + "EXPDTA    X-RAY DIFFRACTION\nSEQRES   1 A    4  ALA ALA ALA ALA\n"
+    atoms = pdb_text(range(1, 5)) + "TER      17      ALA A   4\n"
+    assert read(tmp_path / "x.pdb", head + atoms + "END\n").sequence == "AAAA"
+    lines = atoms.splitlines(keepends=True)
+    for count in range(1, len(lines) + 1):
+        refused(tmp_path / "x.pdb", head + "".join(lines[:count]), "no END: the file is cut short")
+    # The first of several models is whole where the next one is cut.
+    models = f"{head}MODEL        1\n{atoms}ENDMDL\nMODEL        2\n{lines[0]}"
+    assert read(tmp_path / "x.pdb", models).sequence == "AAAA"
+    assert read(tmp_path / "x.pdb", PDB_HEAD + atoms).sequence == "AAAA"  # not an archive's
 
 
 def test_truncated_gzip(tmp_path):
