@@ -68,7 +68,11 @@ class Assembly:
             # A mutation beside atoms that both residues share: the first residue stays. With blanks
             # for locations it is no mutation.
             if atom.altloc == " ":
-                self.damage(atom.chain, f"{_words(atom)}: another residue has this number")
+                self.damage(
+                    atom.chain,
+                    f"{_words(atom)}: another residue has this number: give chains, water too, "
+                    "ids of their own",
+                )
 
     def _begin(self, atom: Atom) -> None:
         """Goes to the atom's residue."""

@@ -4,8 +4,8 @@
 
 `codes` has -1 where a residue was not observed. `numbers` and `b_factors` are what the structure
 file says of each residue, so that decoding can write it again: 52, or "52A" with an insertion code,
-null for a residue put into a gap. A chain that failed has `name` and `error` alone. To be decoded a
-line needs only `name` and `codes`.
+null for a residue put into a gap; B-factors of the CA to two decimals, null where there is none. A
+chain that failed has `name` and `error` alone. To be decoded a line needs only `name` and `codes`.
 """
 
 import json

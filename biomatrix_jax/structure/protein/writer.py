@@ -1,7 +1,8 @@
 """Chains to files: PDB (version 3.30) and mmCIF (PDBx dictionary), backbone atoms only.
 
 A residue is written with the atoms that have coordinates, and left out without any. Coordinates
-keep three decimals and B-factors two; what is read again equals what was written.
+keep three decimals and B-factors two; what is read again equals what was written. A B-factor that
+is not there is written as 0.00, since other programs want a number.
 """
 
 import gzip
