@@ -22,13 +22,13 @@ from biomatrix_jax.files import check_absent
 from biomatrix_jax.tokens import MODALITIES
 from data_pipeline import context, sources, tasks
 from data_pipeline import recipe as recipes
+from data_pipeline.documents import DocumentsAccount, DocumentsTask
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.packing import packing, with_rows
 from data_pipeline.recipe import Recipe, reader_options
 from data_pipeline.removal.decide import Verdict, decide
 from data_pipeline.removal.keys import KeysTask
-from data_pipeline.tasks import DocumentsAccount, DocumentsTask
 from data_pipeline.workplace import Crew, Progress, checksums, save_vocabulary, versions, workplace
 
 
@@ -100,7 +100,7 @@ def build(
             DocumentsTask(recipe, *group, verdict)
             for group, verdict in zip(groups, verdicts, strict=True)
         ]
-        accounts = crew.carry_out("documents", documents, place.data)
+        accounts = crew.carry_out("documents", documents)
         entries = _source_entries(recipe, documents, accounts)
         shards = tuple(account.shard for account in accounts if account.shard)
         manifest = Manifest(
@@ -129,7 +129,7 @@ def judged(
     if not recipe.removal.any:
         return [None] * len(groups)
     todo = [KeysTask(recipe, *group) for group in groups]
-    found = crew.carry_out("keys", todo, crew.place.data)
+    found = crew.carry_out("keys", todo)
     counts = [account.records for account in found]
     return decide(recipe.removal, todo, counts, crew.place.data)
 

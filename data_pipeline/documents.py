@@ -5,75 +5,111 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from biomatrix_jax.data.manifest import DocumentsEntry, InputsEntry
+from biomatrix_jax.data.manifest import DOCUMENTS, DocumentsEntry, InputsEntry
 from biomatrix_jax.data.rows import Row
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import MODALITIES, Vocabulary
-from data_pipeline import context, sources
+from data_pipeline import context
 from data_pipeline.composition import Instance, compose
-from data_pipeline.recipe import reader_options
-from data_pipeline.shards import write_shard
+from data_pipeline.removal.decide import Verdict
+from data_pipeline.shards import is_whole, write_shard
 from data_pipeline.sources.tally import Tally
-from data_pipeline.tasks import DocumentsAccount, DocumentsTask
+from data_pipeline.tasks import FilesTask, Places
 
 RECORD_TOKENS = 2**16  # about so many tokens of whole documents lie in a record
 
 
-def make_documents(task: DocumentsTask, directory: Path, fingerprint: str) -> DocumentsAccount:
-    """Does a task: writes its shard, where there is anything to write.
+@dataclass(frozen=True)
+class DocumentsAccount:
+    """What became of a DocumentsTask; the counts are those of `SourceEntry`."""
+
+    fingerprint: str
+    inputs: InputsEntry
+    records: int
+    used: int
+    dropped: dict[str, int]
+    lost: dict[str, int]
+    instances: int
+    rejected: dict[str, int]
+    examples: dict[str, str]
+    documents: int
+    tokens: dict[str, int]
+    shard: DocumentsEntry | None  # None: nothing came of it
+
+
+@dataclass(frozen=True)
+class DocumentsTask(FilesTask):
+    """Makes documents of some files of a source.
 
     A view that the vocabulary cannot spell is lost, an instance whose text it cannot is rejected;
     both are counted by reason.
-
-    Raises:
-      BadInput: an input is missing or damaged.
     """
-    recipe, source = task.recipe, task.recipe.sources[task.source]
-    tools = context.load(recipe)
-    counts = _Counts()
-    files = [Path(path) for path in task.inputs]
-    records = sources.read_files(source.reader, files, reader_options(source), counts.read)
-    if task.verdict:
-        records = task.verdict.keep(records, counts.composed)
-    instances = compose(
-        records,
-        source.composition,
-        recipe.seed,
-        counts.composed,
-        tokenizers=tools.structure_tokenizers,
-        spells=tools.spells,
-    )
-    sizes: list[int] = []
-    made = gathered(encoded(instances, tools.vocabulary, counts), task.source, sizes)
-    written = write_shard(made, directory / task.shard)
-    shard = None
-    if written:
-        shard = DocumentsEntry(
-            path=task.shard,
-            source=source.name,
-            records=written.records,
-            record_tokens=tuple(sizes),
-            bytes=written.bytes,
-            sha256=written.sha256,
+
+    verdict: Verdict | None = None  # on which records to leave out
+
+    account: ClassVar[type] = DocumentsAccount
+
+    @property
+    def name(self) -> str:
+        return f"{DOCUMENTS}-{self.source_recipe.name}-{self.number:05}"
+
+    @property
+    def shard(self) -> str:
+        """Its path within the data directory."""
+        return f"{DOCUMENTS}/{self.source_recipe.name}-{self.number:05}.arrayrecord"
+
+    def decided_by(self) -> Any:
+        left_out = self.verdict and [self.verdict.sha256, self.verdict.reasons]
+        return [self.reading(), self.recipe.seed, left_out]
+
+    def is_there(self, account: DocumentsAccount, places: Places) -> bool:
+        return account.shard is None or is_whole(places.data, account.shard)
+
+    def do(self, places: Places, fingerprint: str) -> DocumentsAccount:
+        tools, counts = context.load(self.recipe), _Counts()
+        records = self.records(counts.read)
+        if self.verdict:
+            records = self.verdict.keep(records, counts.composed)
+        instances = compose(
+            records,
+            self.source_recipe.composition,
+            self.recipe.seed,
+            counts.composed,
+            tokenizers=tools.structure_tokenizers,
+            spells=tools.spells,
         )
-    return DocumentsAccount(
-        fingerprint=fingerprint,
-        inputs=_inputs(files),
-        records=counts.read.records_in,
-        used=counts.composed.records_out,
-        dropped=_sorted(counts.read.dropped + counts.composed.dropped),
-        lost=_sorted(counts.read.lost + counts.composed.lost),
-        instances=counts.encoded.records_in,
-        rejected=_sorted(counts.encoded.dropped),
-        examples=_sorted(counts.encoded.first | counts.composed.first | counts.read.first),
-        documents=counts.encoded.records_out,
-        tokens=written.tokens if written else dict.fromkeys(MODALITIES, 0),
-        shard=shard,
-    )
+        sizes: list[int] = []
+        made = gathered(encoded(instances, tools.vocabulary, counts), self.source, sizes)
+        written = write_shard(made, places.data / self.shard)
+        shard = None
+        if written:
+            shard = DocumentsEntry(
+                path=self.shard,
+                source=self.source_recipe.name,
+                records=written.records,
+                record_tokens=tuple(sizes),
+                bytes=written.bytes,
+                sha256=written.sha256,
+            )
+        return DocumentsAccount(
+            fingerprint=fingerprint,
+            inputs=_inputs(self.files),
+            records=counts.read.records_in,
+            used=counts.composed.records_out,
+            dropped=_sorted(counts.read.dropped + counts.composed.dropped),
+            lost=_sorted(counts.read.lost + counts.composed.lost),
+            instances=counts.encoded.records_in,
+            rejected=_sorted(counts.encoded.dropped),
+            examples=_sorted(counts.encoded.first | counts.composed.first | counts.read.first),
+            documents=counts.encoded.records_out,
+            tokens=written.tokens if written else dict.fromkeys(MODALITIES, 0),
+            shard=shard,
+        )
 
 
 @dataclass

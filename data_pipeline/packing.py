@@ -12,7 +12,7 @@ from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import check_absent
 from biomatrix_jax.tokens import Vocabulary
-from data_pipeline import context, pack, tasks
+from data_pipeline import context, pack, rows
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.workplace import Crew, Progress, save_vocabulary, versions, workplace
@@ -89,7 +89,7 @@ def with_rows(crew: Crew, manifest: Manifest, documents: Path, vocabulary: Vocab
     todo = [
         task
         for source in manifest.sources
-        for task in tasks.row_tasks(
+        for task in rows.row_tasks(
             source.name,
             [shard for shard in manifest.documents if shard.source == source.name],
             manifest.row_length,
@@ -110,4 +110,4 @@ def with_rows(crew: Crew, manifest: Manifest, documents: Path, vocabulary: Vocab
 
 def packing(row_length: int) -> Packing:
     """How rows are planned."""
-    return Packing(pack.ALGORITHM, tasks.shard_tokens(row_length))
+    return Packing(pack.ALGORITHM, rows.shard_tokens(row_length))

@@ -1,41 +1,132 @@
 """Stretches of documents -> a shard of packed rows."""
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
+from biomatrix_jax.data.manifest import DocumentsEntry, ShardEntry
+from biomatrix_jax.errors import BadInput
 from data_pipeline import pack
 from data_pipeline.pack import Documents
-from data_pipeline.shards import entry, read_shard, write_shard
-from data_pipeline.tasks import RowsAccount, RowsTask
+from data_pipeline.shards import (
+    ROWS_PER_SHARD,
+    entry,
+    is_whole,
+    read_shard,
+    row_shard,
+    write_shard,
+)
+from data_pipeline.tasks import Places, grouped
 
 
-def make_rows(task: RowsTask, documents: Path, directory: Path, fingerprint: str) -> RowsAccount:
-    """Does a task: packs its documents into a shard.
+@dataclass(frozen=True)
+class Stretch:
+    """Records `first` to `last` (not included) of a shard of documents."""
 
-    Args:
-      documents: the data directory that holds them; `directory` gets the rows.
+    shard: str
+    sha256: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class RowsAccount:
+    """What became of a RowsTask."""
+
+    fingerprint: str
+    cut: int  # documents longer than a row
+    shard: ShardEntry
+
+
+@dataclass(frozen=True)
+class RowsTask:
+    """Packs stretches of documents of one source into rows."""
+
+    source: str
+    number: int
+    row_length: int
+    stretches: tuple[Stretch, ...]
+    end_tokens: tuple[int, ...]  # ids behind which a long document may be cut
+
+    account: ClassVar[type] = RowsAccount
+
+    @property
+    def name(self) -> str:
+        return f"rows-{self.source}-{self.number:05}"
+
+    @property
+    def shard(self) -> str:
+        """Its path within the data directory."""
+        return row_shard(self.source, self.number)
+
+    def decided_by(self) -> Any:
+        return dataclasses.asdict(self)
+
+    def is_there(self, account: RowsAccount, places: Places) -> bool:
+        return is_whole(places.data, account.shard)
+
+    def do(self, places: Places, fingerprint: str) -> RowsAccount:
+        whole = self.documents(places.documents)
+        pieces, cut = pack.cut(whole, self.row_length, np.array(self.end_tokens))
+        written = write_shard(pack.pack(pieces, self.row_length), places.data / self.shard)
+        assert written, f"{self.name} has documents, and so rows"
+        return RowsAccount(fingerprint, cut, entry(self.shard, self.source, written))
+
+    def documents(self, directory: Path) -> Documents:
+        """Its documents, in their order. Raises BadInput for a damaged shard."""
+        records = [
+            record
+            for stretch in self.stretches
+            for record in read_shard(directory / stretch.shard, stretch.first, stretch.last)
+        ]
+        tokens, modality, lengths, source = (
+            np.concatenate([getattr(record, name) for record in records])
+            for name in ("tokens", "modality", "lengths", "source")
+        )
+        lengths = lengths.astype(np.int64)
+        return Documents(tokens, modality, np.cumsum(lengths) - lengths, lengths, source)
+
+
+def row_tasks(
+    source: str, documents: Sequence[DocumentsEntry], row_length: int, end_tokens: Sequence[int]
+) -> list[RowsTask]:
+    """The tasks that pack all documents of a source, in their order.
 
     Raises:
-      BadInput: a shard of documents is damaged.
+      BadInput: a document is so long that its rows would not fit a shard.
     """
-    whole = load(task, documents)
-    pieces, cut = pack.cut(whole, task.row_length, np.array(task.end_tokens))
-    written = write_shard(pack.pack(pieces, task.row_length), directory / task.shard)
-    assert written, f"{task.name} has documents, and so rows"
-    return RowsAccount(fingerprint, cut, entry(task.shard, task.source, written))
-
-
-def load(task: RowsTask, directory: Path) -> Documents:
-    """The documents of a task, in their order."""
+    most = shard_tokens(row_length)
     records = [
-        record
-        for stretch in task.stretches
-        for record in read_shard(directory / stretch.shard, stretch.first, stretch.last)
+        ((shard, number), tokens)
+        for shard in documents
+        for number, tokens in enumerate(shard.record_tokens)
     ]
-    tokens, modality, lengths, source = (
-        np.concatenate([getattr(record, name) for record in records])
-        for name in ("tokens", "modality", "lengths", "source")
-    )
-    lengths = lengths.astype(np.int64)
-    return Documents(tokens, modality, np.cumsum(lengths) - lengths, lengths, source)
+    if longest := max((tokens for _, tokens in records if tokens > most), default=0):
+        raise BadInput(
+            f"source {source}: a document of up to {longest:,} tokens does not fit a shard of "
+            f"{ROWS_PER_SHARD} rows of {row_length}: choose longer rows, or leave it out"
+        )
+    return [
+        RowsTask(source, number, row_length, tuple(_stretches(group)), tuple(end_tokens))
+        for number, group in enumerate(grouped(records, most, fit=True))
+    ]
+
+
+def shard_tokens(row_length: int) -> int:
+    """How many tokens of documents share a shard of rows, at most."""
+    # Best fit leaves at most one row half empty, so that these never take more rows than allowed.
+    return (ROWS_PER_SHARD // 2 - 1) * row_length
+
+
+def _stretches(records: Sequence[tuple[DocumentsEntry, int]]) -> Iterator[Stretch]:
+    """Numbered records of shards, in order, as stretches."""
+    start = 0
+    for place, (shard, number) in enumerate(records):
+        last = place + 1 == len(records) or records[place + 1][0] is not shard
+        if last:
+            yield Stretch(shard.path, shard.sha256, records[start][1], number + 1)
+            start = place + 1

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from biomatrix_jax.data.manifest import SHARDS, ShardEntry
+from biomatrix_jax.data.manifest import SHARDS, DocumentsEntry, ShardEntry
 from biomatrix_jax.data.rows import Row, decode_row, encode_row
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
@@ -99,6 +99,12 @@ def entry(name: str, source: str, written: Written) -> ShardEntry:
         bytes=written.bytes,
         sha256=written.sha256,
     )
+
+
+def is_whole(directory: Path, listed: ShardEntry | DocumentsEntry) -> bool:
+    """Whether a shard is there, as long as it should be."""
+    path = directory / listed.path
+    return path.is_file() and path.stat().st_size == listed.bytes
 
 
 def read_shard(path: Path, first: int = 0, last: int | None = None) -> Iterator[Row]:

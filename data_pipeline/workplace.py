@@ -24,8 +24,7 @@ from biomatrix_jax.tokens import Vocabulary
 from data_pipeline import tasks
 from data_pipeline.engine import Engine
 from data_pipeline.removal.keys import FOLDER
-from data_pipeline.tasks import Account, Task
-from data_pipeline.work import Worker
+from data_pipeline.tasks import Account, Places, Task, Worker
 
 # What decides the bytes of a shard, beyond the recipe and its inputs.
 _PACKAGES = ("biomatrix-jax", "array-record", "numpy", "rdkit", "selfies", "tokenizers")
@@ -83,7 +82,7 @@ class Crew:
     """Carries out the tasks that are not done yet.
 
     Attributes:
-      tools: what decides the bytes of shards beside tasks and packages, as plain data.
+      tools: what decides results beside tasks and packages, as plain data.
     """
 
     place: Workplace
@@ -91,17 +90,19 @@ class Crew:
     progress: Progress
     tools: Any
 
-    def carry_out(self, stage: str, todo: Sequence[Task], documents: Path) -> list[Account]:
+    def carry_out(
+        self, stage: str, todo: Sequence[Task], documents: Path | None = None
+    ) -> list[Account]:
         """The accounts of tasks, in their order.
 
         Args:
-          documents: the data directory that holds the documents of RowsTasks.
+          documents: the data directory that holds the documents of RowsTasks, where it is another.
         """
-        data, accounts = self.place.data, self.place.accounts
+        places = Places(self.place.data, documents or self.place.data, self.place.accounts)
         prints = {task.name: tasks.fingerprint(task, [self.tools, versions()]) for task in todo}
 
         def account(task: Task) -> Account | None:
-            return tasks.read_account(accounts, task, prints[task.name], data)
+            return tasks.read_account(places, task, prints[task.name])
 
         waiting = [task for task in todo if account(task) is None]
         done = len(todo) - len(waiting)
@@ -112,7 +113,7 @@ class Crew:
             self.progress(stage, done, len(todo))
 
         self.progress(stage, done, len(todo))
-        self.engine(Worker(str(documents), str(data), str(accounts), prints), waiting, count)
+        self.engine(Worker(places, prints), waiting, count)
         found = [account(task) for task in todo]
         assert None not in found, f"{stage}: the engine left tasks undone"
         return found

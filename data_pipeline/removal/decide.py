@@ -10,7 +10,7 @@ import numpy as np
 from data_pipeline import near_duplicates
 from data_pipeline.records import Record
 from data_pipeline.removal.evaluation_sets import evaluation_keys
-from data_pipeline.removal.keys import FOLDER, KeysTask, place
+from data_pipeline.removal.keys import FOLDER, KeysTask
 from data_pipeline.removal.settings import Removal
 from data_pipeline.sources.tally import Tally
 
@@ -49,7 +49,7 @@ def decide(
       counts: how many records each task found.
       directory: that holds the keys, and gets the verdicts.
     """
-    names = [task.recipe.sources[task.source].name for task in tasks]
+    names = [task.source_recipe.name for task in tasks]
     reasons = [f"in the evaluation set {one.name}" for one in removal.evaluation_sets]
     repeated, near = ({} for _ in range(2))
     for kind, said in ((repeated, "repeats a record of"), (near, "nearly repeats a text of")):
@@ -58,17 +58,16 @@ def decide(
             kind[name] = len(reasons)
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     codes = np.zeros(starts[-1], np.int16)
-    owners = [names[i] for i in range(len(tasks))]
     for number, one in enumerate(removal.evaluation_sets, start=1):
         _mark_entities(codes, _sorted_keys(evaluation_keys(one)), number, tasks, starts, directory)
     if removal.duplicates:
         for position, first in _repetitions(tasks, starts, directory):
             by = np.searchsorted(starts, first, side="right") - 1
-            marks = np.array([repeated[owners[i]] for i in by], np.int16)
+            marks = np.array([repeated[names[i]] for i in by], np.int16)
             codes[position] = np.where(codes[position] == 0, marks, codes[position])
     if removal.near_duplicates:
         for position, first in _near(removal.near_duplicates, codes, tasks, starts, directory):
-            codes[position] = near[owners[np.searchsorted(starts, first, side="right") - 1]]
+            codes[position] = near[names[np.searchsorted(starts, first, side="right") - 1]]
     return [
         _write(task, codes[starts[i] : starts[i + 1]], tuple(reasons), directory)
         for i, task in enumerate(tasks)
@@ -83,8 +82,8 @@ def _write(task: KeysTask, codes: np.ndarray, reasons: tuple[str, ...], director
 
 def _mark_entities(codes, wanted, mark, tasks, starts, directory) -> None:
     for task, start in zip(tasks, starts, strict=False):
-        keys = _as_words(np.load(place(directory, task, "entities")))
-        at = np.load(place(directory, task, "entity_of"))
+        keys = _as_words(np.load(task.path(directory, "entities")))
+        at = np.load(task.path(directory, "entity_of"))
         found = start + at[np.isin(keys, wanted)]
         codes[found] = np.where(codes[found] == 0, mark, codes[found])
 
@@ -94,7 +93,7 @@ def _repetitions(tasks, starts, directory) -> Iterator[tuple[np.ndarray, np.ndar
     for bucket in range(BUCKETS):
         keys, positions = [], []
         for task, start in zip(tasks, starts, strict=False):
-            own = np.load(place(directory, task, "records"), mmap_mode="r")
+            own = np.load(task.path(directory, "records"), mmap_mode="r")
             members = np.flatnonzero(own[:, 0] % BUCKETS == bucket)
             keys.append(own[members])
             positions.append(start + members)
@@ -109,8 +108,8 @@ def _near(threshold, codes, tasks, starts, directory) -> Iterator[tuple[int, int
 
     def signatures() -> Iterator[tuple[str, bytes]]:
         for task, start in zip(tasks, starts, strict=False):
-            at = np.load(place(directory, task, "signature_of"))
-            own = np.load(place(directory, task, "signatures"), mmap_mode="r")
+            at = np.load(task.path(directory, "signature_of"))
+            own = np.load(task.path(directory, "signatures"), mmap_mode="r")
             for record, row in zip(at.tolist(), own, strict=True):
                 if not codes[start + record]:
                     yield str(start + record), row.tobytes()

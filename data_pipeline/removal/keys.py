@@ -1,35 +1,22 @@
 """The first pass: a few bytes for each record of some input files."""
 
-from collections.abc import Iterator
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from data_pipeline import near_duplicates, sources
-from data_pipeline.recipe import Recipe, reader_options
-from data_pipeline.records import InterleavedRecord, Record, TextRecord
+from data_pipeline import near_duplicates
+from data_pipeline.records import InterleavedRecord, TextRecord
 from data_pipeline.removal.identity import KEY_BYTES, entity_keys, record_key
 from data_pipeline.sources.tally import Tally
+from data_pipeline.tasks import FilesTask, Places
 
 FOLDER = "keys"
 # What is written for some files, each a .npy: keys of records and of entities, signatures of texts;
 # the latter two with the number of the record that each belongs to.
 PARTS = ("records", "entities", "entity_of", "signatures", "signature_of")
-
-
-@dataclass(frozen=True)
-class KeysTask:
-    """Writes the keys of the records of some files of a source, as far as a recipe needs them."""
-
-    recipe: Recipe
-    source: int
-    number: int
-    inputs: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{FOLDER}-{self.recipe.sources[self.source].name}-{self.number:05}"
 
 
 @dataclass(frozen=True)
@@ -40,52 +27,56 @@ class KeysAccount:
     records: int
 
 
-def make_keys(task: KeysTask, directory: Path, fingerprint: str) -> KeysAccount:
-    """Does a task: writes PARTS to `directory`/keys/."""
-    removal = task.recipe.removal
-    records: list[bytes] = []
-    entities: list[bytes] = []
-    signatures: list[bytes] = []
-    entity_of, signature_of = [], []
-    number = 0
-    for number, record in enumerate(_records(task), start=1):
-        if removal.duplicates:
-            records.append(record_key(record))
-        if removal.evaluation_sets:
-            own = list(entity_keys(record))
-            entities += own
-            entity_of += [number - 1] * len(own)
-        if removal.near_duplicates and isinstance(record, TextRecord | InterleavedRecord):
-            signatures.append(near_duplicates.signature(record.text))
-            signature_of.append(number - 1)
-    folder = directory / FOLDER
-    folder.mkdir(exist_ok=True)
-    arrays = (
-        _bytes(records, KEY_BYTES),
-        _bytes(entities, KEY_BYTES),
-        np.array(entity_of, np.int64),
-        _bytes(signatures, near_duplicates.SIGNATURE_BYTES),
-        np.array(signature_of, np.int64),
-    )
-    for part, array in zip(PARTS, arrays, strict=True):
-        np.save(place(directory, task, part), array)
-    return KeysAccount(fingerprint, number)
+@dataclass(frozen=True)
+class KeysTask(FilesTask):
+    """Writes PARTS of the records of some files of a source, as far as a recipe needs them."""
 
+    account: ClassVar[type] = KeysAccount
 
-def place(directory: Path, task: KeysTask, part: str) -> Path:
-    return directory / FOLDER / f"{task.name}.{part}.npy"
+    @property
+    def name(self) -> str:
+        return f"{FOLDER}-{self.source_recipe.name}-{self.number:05}"
 
+    def path(self, directory: Path, part: str) -> Path:
+        """Of one of PARTS."""
+        return directory / FOLDER / f"{self.name}.{part}.npy"
 
-def written(directory: Path, task: KeysTask) -> bool:
-    """Whether what a task writes is there."""
-    return all(place(directory, task, part).is_file() for part in PARTS)
+    def decided_by(self) -> Any:
+        return [self.reading(), dataclasses.asdict(self.recipe.removal)]
+
+    def is_there(self, account: KeysAccount, places: Places) -> bool:
+        return all(self.path(places.data, part).is_file() for part in PARTS)
+
+    def do(self, places: Places, fingerprint: str) -> KeysAccount:
+        removal = self.recipe.removal
+        records: list[bytes] = []
+        entities: list[bytes] = []
+        signatures: list[bytes] = []
+        entity_of, signature_of = [], []
+        count = 0
+        for number, record in enumerate(self.records(Tally())):
+            count = number + 1
+            if removal.duplicates:
+                records.append(record_key(record))
+            if removal.evaluation_sets:
+                own = list(entity_keys(record))
+                entities += own
+                entity_of += [number] * len(own)
+            if removal.near_duplicates and isinstance(record, TextRecord | InterleavedRecord):
+                signatures.append(near_duplicates.signature(record.text))
+                signature_of.append(number)
+        arrays = (
+            _bytes(records, KEY_BYTES),
+            _bytes(entities, KEY_BYTES),
+            np.array(entity_of, np.int64),
+            _bytes(signatures, near_duplicates.SIGNATURE_BYTES),
+            np.array(signature_of, np.int64),
+        )
+        (places.data / FOLDER).mkdir(exist_ok=True)
+        for part, array in zip(PARTS, arrays, strict=True):
+            np.save(self.path(places.data, part), array)
+        return KeysAccount(fingerprint, count)
 
 
 def _bytes(rows: list[bytes], width: int) -> np.ndarray:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
-
-
-def _records(task: KeysTask) -> Iterator[Record]:
-    source = task.recipe.sources[task.source]
-    files = [Path(path) for path in task.inputs]
-    return sources.read_files(source.reader, files, reader_options(source), Tally())

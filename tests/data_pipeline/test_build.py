@@ -29,7 +29,7 @@ from biomatrix_jax.tokens import (
     base_tokenizer_path,
     extend_tokenizer,
 )
-from data_pipeline import context, pack, sources, tasks
+from data_pipeline import context, pack, rows, sources, tasks
 from data_pipeline import documents as making
 from data_pipeline.build import build, build_from_file
 from data_pipeline.composition import Composition, compose
@@ -436,7 +436,7 @@ def test_without_its_documents_a_directory_has_rows_alone(recipe, tmp_path):
 
 
 def test_a_document_beyond_a_shard_is_refused(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "ROWS_PER_SHARD", 4)
+    monkeypatch.setattr(rows, "ROWS_PER_SHARD", 4)
     text = dataclasses.replace(recipe, sources=recipe.sources[1:], row_length=64)
     with pytest.raises(BadInput, match=r"source text: a document of up to \d+ tokens .* 4 rows"):
         build(text, tmp_path / "out")
