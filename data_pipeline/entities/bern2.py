@@ -47,12 +47,16 @@ class AnnotatedDocument:
 def documents(path: str | Path, first_line: bytes) -> Iterator[Entry]:
     """The documents of a file of answers: one answer a line, or one over many lines.
 
-    The latter is read at once.
+    The latter is in memory as a whole.
+
+    Args:
+      first_line: of the file, which tells the two apart.
 
     Raises:
       BadInput: the file is missing or damaged, or is one answer that does not parse.
     """
-    if first_line.strip() in (b"{", b"[", b"[{"):
+    begin = first_line.strip()
+    if begin == b"{" or (begin.startswith(b"[") and not begin.endswith(b"]")):
         return _whole(path)
     return chain.from_iterable(_answer(line, where) for where, line in numbered(path))
 

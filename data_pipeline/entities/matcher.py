@@ -30,7 +30,7 @@ class Matcher(Generic[Meaning]):
     """
 
     def __init__(self, names: Iterable[tuple[str, Meaning]]):
-        """Takes some 400 bytes of memory for a name of 40 characters.
+        """Takes some 300 bytes of memory for a name.
 
         Args:
           names: each with what it stands for; equal meanings make no ambiguity.

@@ -7,11 +7,12 @@ documents and the table; the one in the box is described beside it.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
+from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
 from data_pipeline.entities import bern2
@@ -36,6 +37,7 @@ class Options(Limited):
     Attributes:
       documents: the reader of the documents at the recipe's path; "annotated": the path has files
         of BERN2 or PubTator, and their texts are the documents.
+      document_options: what that reader may be told, but for its limit.
       annotations: a file of BERN2 or PubTator, or an SQLite file made of some, with the mentions
         of documents by their id; without it they are found by the names in the table.
       entities: the table of entities; without it the small one in the box.
@@ -45,6 +47,7 @@ class Options(Limited):
     """
 
     documents: str = "text"
+    document_options: dict[str, Any] = field(default_factory=dict)
     annotations: str | None = None
     entities: str | None = None
     probability: float = 0.0
@@ -57,15 +60,24 @@ class Options(Limited):
             raise BadInput(f"probability must be from 0 to 1, not {self.probability}")
         if self.documents == ANNOTATED and self.annotations:
             raise BadInput("annotated documents have their own annotations: leave annotations out")
+        if self.documents == ANNOTATED and self.document_options:
+            raise BadInput("annotated documents have no reader of their own: no document_options")
         if self.documents == "interleaved":
             raise BadInput("documents cannot be those of interleaved itself: name a text reader")
+        if "limit" in self.document_options:
+            raise BadInput("document_options: the limit is that of interleaved itself")
+
+    def of_documents(self) -> Any:
+        """The options of the documents' reader."""
+        kind = sources.reader(self.documents).Options
+        where = f"document_options of {self.documents}"
+        return replace(from_dict(kind, self.document_options, where), limit=self.limit)
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
     if options.documents == ANNOTATED:
         return corpus_files(path, "interleaved", SUFFIXES)
-    module = sources.reader(options.documents)
-    return module.inputs(path, module.Options())
+    return sources.reader(options.documents).inputs(path, options.of_documents())
 
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[InterleavedRecord | TextRecord]:
@@ -110,11 +122,10 @@ def _read_apart(
     file: Path, options: Options, table: EntityTable, tally: Tally
 ) -> Iterator[tuple[TextRecord, Iterator[Found]]]:
     """The documents of a reader of text, with what is found in them."""
-    module = sources.reader(options.documents)
     find = _by_annotation(options, table) if options.annotations else _by_name(table)
     inner = Tally()
     try:
-        for record in _texts(module, file, options, inner):
+        for record in _texts(file, options, inner):
             tally.begin()
             yield record, find(record, partial(_lose, tally, record.id))
     finally:  # what that reader dropped and lost was so here
@@ -124,8 +135,8 @@ def _read_apart(
         tally.first = inner.first | tally.first
 
 
-def _texts(module: ModuleType, file: Path, options: Options, tally: Tally) -> Iterator[TextRecord]:
-    for record in module.read(file, module.Options(limit=options.limit), tally):
+def _texts(file: Path, options: Options, tally: Tally) -> Iterator[TextRecord]:
+    for record in sources.reader(options.documents).read(file, options.of_documents(), tally):
         if not isinstance(record, TextRecord):
             raise BadInput(f"the reader {options.documents} gives no documents: name a text reader")
         yield record

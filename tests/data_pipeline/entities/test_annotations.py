@@ -59,6 +59,7 @@ def read(path):
         ("a.json", json.dumps([{"pmid": "1", **ANSWER}, {"pmid": 2, **ANSWER}]), ["1", "2"]),
         ("a.json", "[{\n" + json.dumps({"pmid": "1", **ANSWER})[1:] + "]", ["1"]),
         ("a.json", json.dumps([{"pmid": "1", **ANSWER}], indent=2), ["1"]),
+        ("a.json", f"[{json.dumps(ANSWER)},\n{json.dumps(ANSWER)}]", ["", ""]),
     ],
 )
 def test_answers_of_bern2_in_every_layout(tmp_path, name, content, keys):

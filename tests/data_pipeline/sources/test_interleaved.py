@@ -146,6 +146,37 @@ def test_annotations_beside_the_documents_fit_the_documents_own_text(place):
         assert tally.lost == lost
 
 
+def test_abstracts_of_pubmed_take_annotations_of_title_and_abstract(place):
+    (place / "pubmed.xml").write_text(
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version='1'>77</PMID><Article>"
+        "<ArticleTitle>On arginine.</ArticleTitle><Abstract>"
+        "<AbstractText Label='AIM'>β-Ethanol and <i>p53</i>.</AbstractText>"
+        "<AbstractText Label='RESULTS'>Ethanol acts.</AbstractText>"
+        "</Abstract></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
+    )
+    answer = bern2(  # to the title and the abstract as PubMed's own format has them
+        "On arginine. AIM: -Ethanol and p53. RESULTS: Ethanol acts.",
+        ("arginine", "drug", ["mesh:D001120"], 3),
+        ("p53", "gene", ["NCBIGene:7157"], 31),
+        ("Ethanol", "drug", ["mesh:D000431"], 45),
+    )
+    (place / "bern2.json").write_text(json.dumps({"pmid": "77", **answer}))
+    (record,), tally = read(
+        place / "pubmed.xml",
+        documents="pubmed",
+        annotations=str(place / "bern2.json"),
+        entities=str(place / "entities.tsv"),
+    )
+    assert record.id == "77"
+    assert record.title == "On arginine."
+    assert record.text == "AIM: β-Ethanol and p53.\n\nRESULTS: Ethanol acts."
+    named = [(record.text[m.start : m.end], m.start, m.kind) for m in record.mentions]
+    assert named == [("p53", 19, "protein"), ("Ethanol", 34, "molecule")]
+    assert tally.lost == {"mention outside of the document": 1}
+    with pytest.raises(BadInput, match=r"1 dropped: no abstract in the languages"):
+        read(place / "pubmed.xml", documents="pubmed", document_options={"languages": ["spa"]})
+
+
 def test_annotated_documents_bring_their_text(place):
     (place / "a.jsonl").write_text(
         json.dumps({"pmid": "30429607", **ANSWER}) + "\n{\n" + json.dumps(ANSWER) + "\n"
@@ -195,6 +226,8 @@ def test_a_large_record_and_a_truncated_file(place):
         ({"probability": 1.5}, "probability must be from 0 to 1, not 1.5"),
         ({"documents": "annotated", "annotations": "a.json"}, "leave annotations out"),
         ({"documents": "interleaved"}, "name a text reader"),
+        ({"documents": "annotated", "document_options": {"a": 1}}, "no document_options"),
+        ({"document_options": {"limit": 3}}, "the limit is that of interleaved itself"),
     ],
 )
 def test_options_are_checked(options, message):
@@ -207,6 +240,10 @@ def test_options_are_checked(options, message):
     [
         ({"documents": "tekst"}, "no reader is called 'tekst': did you mean text"),
         ({"documents": "nci"}, "the reader nci gives no documents: name a text reader"),
+        (
+            {"documents": "pubmed", "document_options": {"language": ["spa"]}},
+            "document_options of pubmed: unknown key language; did you mean languages",
+        ),
         ({"entities": "/none.tsv"}, "/none.tsv: No such file"),
         ({"annotations": "/none.sqlite"}, "/none.sqlite does not exist"),
         ({"documents": "annotated"}, "interleaved: no data in the box"),
