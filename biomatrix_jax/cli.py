@@ -113,6 +113,20 @@ def data_build(recipe, overrides, out, overwrite, **engine):
     build_from_file(recipe, out, overrides, overwrite=overwrite, engine=_engine(**engine))
 
 
+@data.command("count")
+@click.argument("recipe", type=_path)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option("--out", type=_path, required=True)
+@click.option("--overwrite", is_flag=True, help="Replace OUT.")
+@_task_workers
+@_runner
+def data_count(recipe, overrides, out, overwrite, **engine):
+    """SELFIES symbols and joint molecule tokens of RECIPE's corpora, for `vocab extend`."""
+    from data_pipeline.counting import count_from_file
+
+    count_from_file(recipe, out, overrides, overwrite=overwrite, engine=_engine(**engine))
+
+
 @data.command("repack")
 @click.argument("directory", type=_path)
 @click.option("--out", type=_path, required=True)

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, SourceEntry
@@ -20,16 +21,23 @@ from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import check_absent
 from biomatrix_jax.tokens import MODALITIES
-from data_pipeline import context, sources, tasks
+from data_pipeline import context, tasks
 from data_pipeline import recipe as recipes
 from data_pipeline.documents import DocumentsAccount, DocumentsTask
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.packing import packing, with_rows
-from data_pipeline.recipe import Recipe, reader_options
-from data_pipeline.removal.decide import Verdict, decide
-from data_pipeline.removal.keys import KeysTask
-from data_pipeline.workplace import Crew, Progress, checksums, save_vocabulary, versions, workplace
+from data_pipeline.recipe import Recipe
+from data_pipeline.removal.judge import judged
+from data_pipeline.workplace import (
+    Crew,
+    Progress,
+    checksums,
+    save_vocabulary,
+    versions,
+    workplace,
+    write_manifest,
+)
 
 
 def build_from_file(
@@ -78,20 +86,11 @@ def build(
         tokenizer or corpus that is missing or damaged; a source of which nothing can be packed.
     """
     check_absent(out, overwrite)
-    options = [reader_options(source) for source in recipe.sources]
     vocabulary = context.load(recipe).vocabulary
     tokenizers = {
         kind: checksums(path) for kind, path in context.structure_tokenizer_paths(recipe).items()
     }
-    groups = [
-        (index, number, group)
-        for index, source in enumerate(recipe.sources)
-        for number, group in enumerate(
-            tasks.input_groups(
-                source, sources.input_files(source.reader, source.path or None, options[index])
-            )
-        )
-    ]
+    groups = tasks.all_inputs(recipe)
     with workplace(out, overwrite, say) as place:
         saved = save_vocabulary(vocabulary, place.data / manifests.TOKENIZER)
         crew = Crew(place, engine or local(1), progress, [saved.files, tokenizers])
@@ -118,20 +117,8 @@ def build(
         manifest = with_rows(crew, manifest, place.data, vocabulary)
         if not recipe.keep_documents:
             manifest = replace(manifest, documents=())
-        place.finish(manifest)
+        place.finish(partial(write_manifest, manifest))
     return manifest
-
-
-def judged(
-    crew: Crew, recipe: Recipe, groups: Sequence[tuple[int, int, tuple[str, ...]]]
-) -> list[Verdict | None]:
-    """The verdict on the records of each group of inputs, (source, number, inputs)."""
-    if not recipe.removal.any:
-        return [None] * len(groups)
-    todo = [KeysTask(recipe, *group) for group in groups]
-    found = crew.carry_out("keys", todo)
-    counts = [account.records for account in found]
-    return decide(recipe.removal, todo, counts, crew.place.data)
 
 
 def _source_entries(

@@ -31,7 +31,7 @@ class Context:
 
 def load(recipe: Recipe) -> Context:
     """The tokenizers of a recipe, loaded once in each process."""
-    return _load(recipe.tokenizer, recipe.molecule_tokenizer, recipe.protein_tokenizer)
+    return Context(_load_vocabulary(recipe.tokenizer), load_structure_tokenizers(recipe))
 
 
 def structure_tokenizer_paths(recipe: Recipe) -> dict[str, Path]:
@@ -45,8 +45,18 @@ def end_tokens(vocabulary: Vocabulary) -> np.ndarray:
     return vocabulary.tokens_of(families.CONTROL)[1::2]  # start and end tokens take turns
 
 
+def load_structure_tokenizers(recipe: Recipe) -> StructureTokenizers:
+    """Those of a recipe, loaded once in each process."""
+    return _load_structure_tokenizers(recipe.molecule_tokenizer, recipe.protein_tokenizer)
+
+
 @lru_cache(maxsize=1)
-def _load(vocabulary: str, molecule: str, protein: str) -> Context:
+def _load_vocabulary(path: str) -> Vocabulary:
+    return Vocabulary.from_pretrained(path)
+
+
+@lru_cache(maxsize=1)
+def _load_structure_tokenizers(molecule: str, protein: str) -> StructureTokenizers:
     molecule_tokenizer = protein_tokenizer = None
     if molecule:
         from biomatrix_jax.structure.molecule import MoleculeTokenizer
@@ -58,7 +68,4 @@ def _load(vocabulary: str, molecule: str, protein: str) -> Context:
 
         path = tokenizer_path("protein", protein)
         protein_tokenizer = ProteinTokenizer.from_pretrained(path)
-    return Context(
-        Vocabulary.from_pretrained(vocabulary),
-        StructureTokenizers(molecule_tokenizer, protein_tokenizer),
-    )
+    return StructureTokenizers(molecule_tokenizer, protein_tokenizer)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from biomatrix_jax.data import manifest as manifests
@@ -15,7 +16,14 @@ from biomatrix_jax.tokens import Vocabulary
 from data_pipeline import context, pack, rows
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
-from data_pipeline.workplace import Crew, Progress, save_vocabulary, versions, workplace
+from data_pipeline.workplace import (
+    Crew,
+    Progress,
+    save_vocabulary,
+    versions,
+    workplace,
+    write_manifest,
+)
 
 
 def repack(
@@ -56,7 +64,7 @@ def repack(
         )
         manifest = with_rows(crew, manifest, directory, vocabulary)
         manifest = replace(manifest, documents=())
-        place.finish(manifest)
+        place.finish(partial(write_manifest, manifest))
     return manifest
 
 

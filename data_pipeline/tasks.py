@@ -29,6 +29,7 @@ from data_pipeline.sources.tally import Tally
 INPUT_BYTES = 256 * 2**20  # of input files that one task reads together
 
 Item = TypeVar("Item")
+InputGroup = tuple[int, int, tuple[str, ...]]  # source, number of the group within it, files
 
 
 class Account(Protocol):
@@ -117,6 +118,24 @@ class Worker:
         account = task.do(self.places, self.fingerprints[task.name])
         with atomic_file(_account_path(self.places, task), "w") as file:
             json.dump(dataclasses.asdict(account), file)
+
+
+def all_inputs(recipe: Recipe) -> list[InputGroup]:
+    """The inputs of all sources, in the groups in which tasks read them.
+
+    Raises:
+      BadInput: an unknown reader or option, or a corpus that is missing.
+    """
+    options = [reader_options(source) for source in recipe.sources]  # all, before any disk is read
+    return [
+        (index, number, group)
+        for index, source in enumerate(recipe.sources)
+        for number, group in enumerate(
+            input_groups(
+                source, sources.input_files(source.reader, source.path or None, options[index])
+            )
+        )
+    ]
 
 
 def input_groups(source: SourceRecipe, inputs: Sequence[Path]) -> list[tuple[str, ...]]:

@@ -41,17 +41,10 @@ class Workplace:
     out: Path
     overwrite: bool
 
-    def finish(self, manifest: Manifest) -> None:
-        """Removes what is not in the manifest, writes that, and gives the directory its name."""
+    def finish(self, complete: Callable[[Path], None]) -> None:
+        """Lets `complete` write the last that the directory needs, and gives it its name."""
         shutil.rmtree(self.data / FOLDER, ignore_errors=True)  # keys of records served their end
-        listed = {entry.path for entry in (*manifest.shards, *manifest.documents)}
-        for folder in (manifests.SHARDS, manifests.DOCUMENTS):
-            for path in (self.data / folder).glob("*"):
-                if path.relative_to(self.data).as_posix() not in listed:
-                    path.unlink()  # of an earlier recipe
-            with contextlib.suppress(OSError):
-                (self.data / folder).rmdir()  # where nothing is left
-        manifests.write(manifest, self.data)
+        complete(self.data)
         move_directory(self.data, self.out, self.overwrite)
 
 
@@ -117,6 +110,18 @@ class Crew:
         found = [account(task) for task in todo]
         assert None not in found, f"{stage}: the engine left tasks undone"
         return found
+
+
+def write_manifest(manifest: Manifest, directory: Path) -> None:
+    """Makes a data directory complete; what an earlier recipe left there goes."""
+    listed = {entry.path for entry in (*manifest.shards, *manifest.documents)}
+    for folder in (manifests.SHARDS, manifests.DOCUMENTS):
+        for path in (directory / folder).glob("*"):
+            if path.relative_to(directory).as_posix() not in listed:
+                path.unlink()
+        with contextlib.suppress(OSError):
+            (directory / folder).rmdir()  # where nothing is left
+    manifests.write(manifest, directory)
 
 
 def versions() -> dict[str, str]:

@@ -96,6 +96,11 @@ def selfies_of(smiles: str, record: str, tally: Tally) -> Selfies | None:
         return None
 
 
+def molecules_of(record: Record) -> list[MoleculeRecord]:
+    """The molecules that a record is about."""
+    return [thing for thing in _things(record) if isinstance(thing, MoleculeRecord)]
+
+
 def _smiles(molecule: MoleculeRecord, draw: Draw, composition: Composition) -> str:
     if not draw.happens("random_smiles", composition.random_smiles):
         return molecule.smiles
