@@ -15,8 +15,9 @@ raises BadInput instead of being counted.
 
 import difflib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -65,27 +66,47 @@ def reader(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def read(name: str, path: str | None, options: Any, tally: Tally) -> Iterator[Record]:
-    """The records of a corpus, file after file.
+def input_files(name: str, path: str | None, options: Any) -> list[Path]:
+    """The files that hold a corpus, in order.
 
     Args:
       name: one of READERS.
       path: a file, a folder or a pattern, None for the data in the box (few readers have some).
-      options: an instance of the reader's `Options`; None takes the defaults. Its `limit` is of
-        the corpus.
+      options: an instance of the reader's `Options`.
+
+    Raises:
+      BadInput: the path is missing, or nothing of the corpus is there.
+    """
+    return reader(name).inputs(path, options)
+
+
+def read_files(name: str, files: Iterable[Path], options: Any, tally: Tally) -> Iterator[Record]:
+    """The records of some files of a corpus, one file after the other.
+
+    Args:
+      options: as for `input_files`; its `limit` is of all the files together.
       tally: counts what is found, kept and dropped while the records are drawn.
 
     Raises:
-      BadInput: the path is missing, damaged, or has no usable record at all.
+      BadInput: a file is missing or damaged.
     """
     module = reader(name)
-    options = module.Options() if options is None else options
     before = tally.records_in
-    for file in module.inputs(path, options):
+    for file in files:
         limit = options.limit and options.limit - (tally.records_in - before)
         if limit == 0:
             break
         yield from module.read(file, replace(options, limit=limit), tally)
         assert tally.balanced, f"the reader {name} lost count in {file}: {tally}"
+
+
+def read(name: str, path: str | None, options: Any, tally: Tally) -> Iterator[Record]:
+    """The records of a corpus: `read_files` of its `input_files`; `options` None takes the defaults.
+
+    Raises:
+      BadInput: as they do, and where there is no usable record at all.
+    """
+    options = reader(name).Options() if options is None else options
+    yield from read_files(name, input_files(name, path, options), options, tally)
     if not tally.records_out:
         raise BadInput(f"{path or name}: no usable record ({tally})")
