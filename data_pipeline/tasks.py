@@ -95,11 +95,8 @@ class FilesTask:
 
     def reading(self) -> Any:
         """What decides the records: the source, and names, sizes and times of the files."""
-        states = [path.stat() for path in self.files]
-        files = [
-            (path, state.st_size, state.st_mtime_ns)
-            for path, state in zip(self.inputs, states, strict=True)
-        ]
+        beside = reader_options(self.source_recipe).paths_beside()
+        files = [_state(path) for path in [*self.files, *beside]]
         return [dataclasses.asdict(self.source_recipe), self.source, files]
 
 
@@ -174,6 +171,14 @@ def fingerprint(task: Task, tools: Any) -> str:
     """
     told = json.dumps([type(task).__name__, task.decided_by(), tools], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    return str(path), state.st_size, state.st_mtime_ns
 
 
 def read_account(places: Places, task: Task, expected: str) -> Account | None:

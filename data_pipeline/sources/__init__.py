@@ -101,7 +101,10 @@ def read_files(name: str, files: Iterable[Path], options: Any, tally: Tally) -> 
 
 
 def read(name: str, path: str | None, options: Any, tally: Tally) -> Iterator[Record]:
-    """The records of a corpus: `read_files` of its `input_files`; `options` None takes the defaults.
+    """The records of a corpus, `read_files` of its `input_files`.
+
+    Args:
+      options: None takes the defaults.
 
     Raises:
       BadInput: as they do, and where there is no usable record at all.

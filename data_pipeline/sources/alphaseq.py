@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import fasta, parquet
@@ -48,6 +48,8 @@ class Options(Limited):
     """
 
     targets: str | None = None
+
+    beside: ClassVar[tuple[str, ...]] = ("targets",)
 
 
 class _Pair(NamedTuple):

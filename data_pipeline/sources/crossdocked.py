@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
@@ -62,6 +62,8 @@ class Options(Limits, Limited):
     structures: str | None = None
     max_rmsd: float | None = 2.0
     add_hydrogens: bool = True
+
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
 
     def __post_init__(self):
         Limits.__post_init__(self)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
@@ -53,6 +53,8 @@ class Options(Limited):
     probability: float = 0.0
     first_mention_only: bool = True
     mentioning_only: bool = False
+
+    beside: ClassVar[tuple[str, ...]] = ("annotations", "entities")
 
     def __post_init__(self):
         super().__post_init__()

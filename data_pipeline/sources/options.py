@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from pathlib import Path
+from typing import ClassVar, TypeVar
 
 from biomatrix_jax.errors import BadInput
 
@@ -12,13 +13,23 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class Limited:
-    """`limit`: read so many entries from the start only, counted before any is dropped."""
+    """`limit`: read so many entries from the start only, counted before any is dropped.
+
+    A reader's `beside` names those of its options that are paths of other files or folders which
+    decide its records.
+    """
 
     limit: int | None = None
+
+    beside: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         if self.limit is not None and self.limit < 1:
             raise BadInput(f"limit must be at least 1, not {self.limit}")
+
+    def paths_beside(self) -> list[Path]:
+        """The files and folders that `beside` names, where they are given."""
+        return [Path(path) for name in self.beside if (path := getattr(self, name))]
 
     def first(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The entries that are to be read."""

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 from rdkit import Chem, rdBase
 
@@ -42,6 +43,8 @@ class Options(Limited):
 
     structures: str | None = None
     place_hydrogens: bool = False
+
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
 
     def __post_init__(self):
         super().__post_init__()

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
@@ -61,6 +61,8 @@ class Options(Limits, Limited):
 
     structures: str | None = None
     add_hydrogens: bool = True
+
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
 
     def __post_init__(self):
         Limits.__post_init__(self)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 from biomatrix_jax.errors import BadInput, some
 from biomatrix_jax.reading import open_binary
@@ -59,6 +60,8 @@ class Options(Limits, Limited):
 
     structures: str | None = None
     fold: str | None = None
+
+    beside: ClassVar[tuple[str, ...]] = ("structures", "fold")
 
     def __post_init__(self):
         Limits.__post_init__(self)

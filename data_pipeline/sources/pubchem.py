@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import decoded
@@ -67,6 +68,8 @@ class Options(Limited):
     synonyms: str | None = None
     max_synonyms: int = 5
     descriptions: str | None = None
+
+    beside: ClassVar[tuple[str, ...]] = ("titles", "iupac_names", "synonyms", "descriptions")
 
     def __post_init__(self):
         super().__post_init__()

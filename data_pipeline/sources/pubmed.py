@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import ClassVar
 from xml.etree.ElementTree import Element
 
 from biomatrix_jax.errors import BadInput
@@ -51,6 +52,8 @@ class Options(Limited):
 
     languages: tuple[str, ...] = ("eng",)
     deleted: str | None = None
+
+    beside: ClassVar[tuple[str, ...]] = ("deleted",)
 
     def __post_init__(self):
         super().__post_init__()

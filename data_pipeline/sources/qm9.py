@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from rdkit import Chem, rdBase
 
@@ -62,6 +63,8 @@ class Options(Limited):
     """`table`: path of gdb9.sdf.csv; None: `NAME.csv` beside the SDF file, which must be there."""
 
     table: str | None = None
+
+    beside: ClassVar[tuple[str, ...]] = ("table",)
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:

@@ -22,6 +22,7 @@ links are listed.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import fasta, lookup
@@ -56,6 +57,8 @@ class Options(Limited):
     sequences: str | None = None
     indexes: str | None = None
     min_score: int = 700
+
+    beside: ClassVar[tuple[str, ...]] = ("chemicals", "sequences")
 
     def __post_init__(self):
         super().__post_init__()

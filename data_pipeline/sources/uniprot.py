@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Options(Limits, Limited):
 
     structures: str | None = None
     min_plddt: float = 0
+
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
 
     def __post_init__(self):
         Limits.__post_init__(self)

@@ -1,6 +1,7 @@
 """The reader registry, counting, damaged files, and the text reader."""
 
 import bz2
+import dataclasses
 import gzip
 import json
 import lzma
@@ -29,6 +30,14 @@ def test_every_reader_keeps_the_contract(name):
         from_dict(module.Options, {"limt": 3}, "recipe")
     with pytest.raises(BadInput, match=r"(?i)no data in the box|no such file"):
         next(sources.read(name, None if name == "sdf" else "/no/such/file", None, Tally()))
+
+
+@pytest.mark.parametrize("name", sources.READERS)
+def test_every_reader_says_which_options_are_files(name):
+    """A build goes by them: what stands in such a file decides the records."""
+    options = sources.reader(name).Options
+    paths = {f.name for f in dataclasses.fields(options) if "str | None" in str(f.type)}
+    assert paths - {"indexes"} == set(options.beside)
 
 
 def test_unknown_reader_suggests_the_nearest():
