@@ -154,6 +154,21 @@ def _engine(workers, runner, runner_flags):
     return local(workers)
 
 
+@data.command("tfds")
+@click.argument("directory", type=_path)
+@click.option("--out", type=_path, required=True, help="As DATA_DIR/biomatrix/1.0.0, TFDS finds it by name.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.")
+def data_tfds(directory, out, overwrite):
+    """The rows of DIRECTORY as a data set of TensorFlow Datasets.
+
+    A split for each source, in ArrayRecord files: read without TensorFlow by
+    `tfds.builder_from_directory(OUT).as_data_source()`.
+    """
+    from data_pipeline.tfds.export import export_shown
+
+    export_shown(directory, out, overwrite=overwrite)
+
+
 @data.command("inspect")
 @click.argument("directory", type=_path)
 @click.option(
