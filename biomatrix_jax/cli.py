@@ -156,7 +156,9 @@ def _engine(workers, runner, runner_flags):
 
 @data.command("tfds")
 @click.argument("directory", type=_path)
-@click.option("--out", type=_path, required=True, help="As DATA_DIR/biomatrix/1.0.0, TFDS finds it by name.")
+@click.option(
+    "--out", type=_path, required=True, help="As DATA_DIR/biomatrix/1.0.0, TFDS finds it by name."
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
 def data_tfds(directory, out, overwrite):
     """The rows of DIRECTORY as a data set of TensorFlow Datasets.
