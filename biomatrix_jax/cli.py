@@ -99,18 +99,32 @@ def data():
 @data.command("build")
 @click.argument("recipe", type=_path)
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
-@click.option("--out", type=_path, required=True)
+@click.option("--out", required=True, metavar="DIR|URL", help="A directory, or gs://, s3://, ...")
+@click.option("--staging", type=_path, help="Where to build what goes to a URL.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
 @_task_workers
 @_runner
-def data_build(recipe, overrides, out, overwrite, **engine):
+def data_build(recipe, overrides, out, staging, overwrite, **engine):
     """Corpora named in RECIPE -> packed shards and a manifest in OUT.
 
     Interrupted, it goes on with what lies in OUT.incomplete.
     """
     from data_pipeline.build import build_from_file
 
-    build_from_file(recipe, out, overrides, overwrite=overwrite, engine=_engine(**engine))
+    build_from_file(
+        recipe, out, overrides, overwrite=overwrite, staging=staging, engine=_engine(**engine)
+    )
+
+
+@data.command("copy")
+@click.argument("source")
+@click.argument("target")
+@click.option("--overwrite", is_flag=True, help="Replace TARGET.")
+def data_copy(source, target, overwrite):
+    """A data directory to or from an object store (gs://, s3://, ...), every file checked."""
+    from data_pipeline.storage import copy_shown
+
+    copy_shown(source, target, overwrite=overwrite)
 
 
 @data.command("count")

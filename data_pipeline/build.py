@@ -21,7 +21,7 @@ from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import check_absent
 from biomatrix_jax.tokens import MODALITIES
-from data_pipeline import context, tasks
+from data_pipeline import context, storage, tasks
 from data_pipeline import recipe as recipes
 from data_pipeline.documents import DocumentsAccount, DocumentsTask
 from data_pipeline.engine import Engine
@@ -47,17 +47,31 @@ def build_from_file(
     *,
     overwrite: bool = False,
     engine: Engine | None = None,
+    staging: str | os.PathLike | None = None,
 ) -> Manifest:
     """As `build`, from a recipe file or a shipped recipe's name; shows progress on standard error.
 
     Args:
+      out: a directory, or a URL as `storage` takes them: the data are built in `staging`, a local
+        directory, and copied there.
       overrides: `key=value` changes to the recipe.
     """
     recipe = recipes.load(path, overrides)
+    remote = storage.is_url(str(out))
+    if remote and staging is None:
+        raise BadInput(f"to build for {out} give --staging, a directory here to build in")
     with Display(sys.stderr, "tasks") as display:
         manifest = build(
-            recipe, out, overwrite=overwrite, engine=engine, progress=display.show, say=display.line
+            recipe,
+            staging if remote else out,
+            overwrite=overwrite,
+            engine=engine,
+            progress=display.show,
+            say=display.line,
         )
+        if remote:
+            storage.copy(str(staging), str(out), overwrite=overwrite, progress=display.show)
+            display.line(f"{out} is complete; {staging} may go")
         for source in manifest.sources:
             display.line(_told(source))
     return manifest

@@ -15,6 +15,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
@@ -174,17 +175,27 @@ def read(directory: str | os.PathLike, *, checksums: bool = False) -> Manifest:
         tree = read_json(path)
     except BadInput as error:
         raise BadInput(f"{error}: cut short or no manifest: build the data again") from None
-    version = tree.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise BadInput(
-            f"{path}: schema_version {version!r}, this release reads {SCHEMA_VERSION}: "
-            "build the data again, or use the release that built it"
-        )
-    manifest = from_dict(Manifest, tree, str(path))
+    manifest = parse(tree, str(path))
     if found := differences(manifest, directory, checksums):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise BadInput(f"{found[0]}{more}: build the data again, or copy it whole")
     return manifest
+
+
+def parse(tree: dict[str, Any], where: str) -> Manifest:
+    """A manifest from its JSON.
+
+    Raises:
+      BadInput: it is of an unknown schema, has a value of a wrong type, or counts that do not add
+        up; says `where` it stands.
+    """
+    version = tree.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BadInput(
+            f"{where}: schema_version {version!r}, this release reads {SCHEMA_VERSION}: "
+            "build the data again, or use the release that built it"
+        )
+    return from_dict(Manifest, tree, where)
 
 
 def differences(manifest: Manifest, directory: Path, checksums: bool) -> list[str]:
