@@ -72,11 +72,13 @@ def copy_shown(source: str, target: str, *, overwrite: bool = False) -> Manifest
 
 def listed(manifest: Manifest) -> list[Listed]:
     """The files of a data directory, its manifest aside."""
-    shards = [Listed(entry.path, entry.sha256) for entry in (*manifest.shards, *manifest.documents)]
-    tokenizer = manifest.vocabulary.files.items()
+    shards = (*manifest.shards, *manifest.documents)
     return [
-        *(Listed(f"{manifests.TOKENIZER}/{name}", digest) for name, digest in tokenizer),
-        *shards,
+        *(
+            Listed(f"{manifests.TOKENIZER}/{name}", digest)
+            for name, digest in manifest.vocabulary.files.items()
+        ),
+        *(Listed(shard.path, shard.sha256) for shard in shards),
     ]
 
 
