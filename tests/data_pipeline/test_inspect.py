@@ -1,22 +1,28 @@
 import json
+import shutil
 
 import pytest
+from array_record.python.array_record_module import ArrayRecordReader
 
+from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import Text, Vocabulary, base_tokenizer_path, extend_tokenizer
 from data_pipeline.build import build
 from data_pipeline.inspect import inspect
+from data_pipeline.packing import repack
 from data_pipeline.recipe import Recipe, SourceRecipe
 
 LONG = "A sentence with\ntwo lines, and then some more of it. " * 9
 
 
-@pytest.fixture
-def data(tmp_path):
-    """Two sources of text; in the second one text is dropped, one cut."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Two sources of text; in the second one text is dropped, one cut. Tests leave it as it is."""
+    place = tmp_path_factory.mktemp("inspect")
     extend_tokenizer(
         base_tokenizer_path(),
-        tmp_path / "tok",
+        place / "tok",
         selfies=["[C]"],
         molecule_tokens=[],
         protein_codes=0,
@@ -25,19 +31,29 @@ def data(tmp_path):
         text = "".join(
             json.dumps({"id": f"{name}-{n}", "text": t}) + "\n" for n, t in enumerate(lines)
         )
-        (tmp_path / f"{name}.jsonl").write_text(text)
+        (place / f"{name}.jsonl").write_text(text)
     sources = tuple(
-        SourceRecipe(name, "text", path=str(tmp_path / f"{name}.jsonl"))
-        for name in ("short", "long")
+        SourceRecipe(name, "text", path=str(place / f"{name}.jsonl")) for name in ("short", "long")
     )
-    recipe = Recipe(sources=sources, tokenizer=str(tmp_path / "tok"), row_length=48)
-    build(recipe, tmp_path / "data")
-    return tmp_path / "data"
+    build(Recipe(sources=sources, tokenizer=str(place / "tok"), row_length=48), place / "data")
+    return place / "data"
 
 
-def test_json_has_the_counts_and_all_documents(data):
-    found = json.loads(inspect(data, rows=1, as_json=True))
-    vocabulary = Vocabulary.from_pretrained(data / "tokenizer")
+@pytest.fixture
+def data(built, tmp_path):
+    """A copy to damage."""
+    return shutil.copytree(built, tmp_path / "data")
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_json_has_the_counts_and_all_documents(built):
+    found = json.loads(inspect(built, rows=1, as_json=True))
+    vocabulary = Vocabulary.from_pretrained(built / "tokenizer")
     tokens = {
         "short": sum(len(vocabulary.encode([Text(t)])) + 1 for t in ("One.", "Two.")),
         "long": len(vocabulary.encode([Text(LONG)])) + 1,
@@ -45,6 +61,7 @@ def test_json_has_the_counts_and_all_documents(data):
     short, long = found["sources"]
     assert {s["name"]: s["total_tokens"] for s in (short, long)} == tokens
     assert found["tokens"]["text"] == found["total_tokens"] == sum(tokens.values())
+    assert found["tokens"]["smiles"] == short["tokens"]["protein_3d"] == 0
     assert long["dropped"] == {"empty text": 1}
     assert (long["records"], long["used"], long["cut"]) == (2, 1, 1)
     assert short["fill"] == tokens["short"] / 48
@@ -54,35 +71,129 @@ def test_json_has_the_counts_and_all_documents(data):
     assert sorted(s["content"] for (s,) in segments) == ["One.", "Two."]
 
 
-def test_text_shows_a_table_what_was_left_out_and_samples(data):
-    text = inspect(data)
-    assert "rows of 48 tokens in 2 shards" in text
-    assert "every checksum matches" in text
-    lines = [line.split() for line in text.splitlines()]
-    header, short, long, everything = lines[2:6]
-    assert header == [
-        *("source", "records", "dropped", "documents", "rows", "fill", "tokens"),
-        "text",  # the only modality present
+def test_json_has_inputs_and_both_tiers(built):
+    found = json.loads(inspect(built, rows=0, as_json=True))
+    for source in found["sources"]:
+        file = built.parent / f"{source['name']}.jsonl"
+        (read,) = source["inputs"]
+        assert (read["first"], read["files"], read["bytes"]) == (file.name, 1, file.stat().st_size)
+    for tier in ("shards", "documents"):
+        listed = found["document_shards" if tier == "documents" else tier]
+        paths = sorted((built / tier).iterdir())
+        assert sorted(shard["path"] for shard in listed) == [
+            f"{tier}/{path.name}" for path in paths
+        ]
+        assert {s["path"]: s["sha256"] for s in listed} == {
+            f"{tier}/{path.name}": sha256(path) for path in paths
+        }
+    assert sum(shard["total_tokens"] for shard in found["document_shards"]) == found["total_tokens"]
+    short, long = found["shards"]
+    assert short["fill"] == found["sources"][0]["fill"]
+    assert long["fill"] == long["tokens"]["text"] / (48 * long["rows"])
+    assert found["tiers"] == {
+        "rows": {
+            "shards": 2,
+            "records": found["rows"],
+            "bytes": sum(path.stat().st_size for path in (built / "shards").iterdir()),
+        },
+        "documents": {
+            "shards": 2,
+            "records": 2,
+            "bytes": sum(path.stat().st_size for path in (built / "documents").iterdir()),
+        },
+    }
+    assert found["sources"][0]["tiers"]["documents"]["records"] == 1
+
+
+def test_text_shows_tables_what_was_left_out_and_samples(built):
+    text = inspect(built)
+    lines = text.splitlines()
+    assert "rows of 48 tokens" in lines[0]
+    assert "in 2 shards" in lines[0]
+    assert lines[1].startswith("documents: 2 records in 2 shards, ")
+    assert "every checksum matches" in lines
+    words = [line.split() for line in lines]
+    header = words.index(
+        [
+            *("source", "records", "dropped", "documents", "cut", "rows", "fill", "tokens"),
+            "text",  # the only modality present
+        ]
+    )
+    short, long, everything = words[header + 1 : header + 4]
+    assert short[:6] == ["short", "2", "0", "2", "0", "1"]
+    assert long[:5] == ["long", "2", "1", "1", "1"]
+    assert everything[:5] == ["all", "4", "1", "3", "1"]
+    assert everything[-1] == str(int(short[-1]) + int(long[-1]))
+    digest = manifests.read(built).sources[0].inputs[0].sha256
+    assert f"  short: short.jsonl, 0.0 MB, SHA-256 {digest}" in lines
+    assert "  long, records dropped: 1, empty text (first: long.jsonl:2)" in lines
+    assert "    text: A sentence with\\ntwo lines" in text
+    assert "short, row 0: 2 documents" in lines
+    assert max(map(len, lines)) < 200
+
+
+def test_the_shard_that_is_least_full_is_told(built):
+    found = json.loads(inspect(built, rows=0, as_json=True))
+    lines = inspect(built, rows=0).splitlines()
+    (header,) = [n for n, line in enumerate(lines) if line.startswith("shards of")]
+    assert [line.split()[:3] for line in lines[header + 1 : header + 3]] == [
+        [source["name"], "1", f"{source['fill']:.2%}"] for source in found["sources"]
     ]
-    assert short[:4] == ["short", "2", "0", "2"]
-    assert long[:3] == ["long", "2", "1"]
-    assert everything[:3] == ["all", "4", "1"]
-    assert "long, records dropped: 1, empty text (first: long.jsonl:2)" in text
-    assert "text: A sentence with\\ntwo lines" in text
-    assert "short, row 0: 2 documents" in text
-    assert max(map(len, text.splitlines())) < 200
 
 
-def test_no_samples_when_none_are_wanted(data):
-    assert "row 0" not in inspect(data, rows=0)
+def test_no_samples_when_none_are_wanted(built):
+    assert "row 0" not in inspect(built, rows=0)
 
 
-def test_a_flipped_bit_is_bad_input(data):
-    (shard,) = (data / "shards").glob("long-*")
-    content = bytearray(shard.read_bytes())
-    content[100] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(BadInput, match=r"long-00000\.arrayrecord has another SHA-256"):
+def test_rows_of_another_length_have_no_documents(built, tmp_path):
+    repack(built, tmp_path / "other", 16)
+    assert "documents: none kept" in inspect(tmp_path / "other").splitlines()[1]
+    found = json.loads(inspect(tmp_path / "other", as_json=True))
+    assert found["document_shards"] == []
+    assert found["total_tokens"] == json.loads(inspect(built, as_json=True))["total_tokens"]
+
+
+@pytest.mark.parametrize("tier", ["shards", "documents"])
+def test_a_flipped_bit_is_named_with_its_record(data, tier):
+    path = data / tier / "long-00000.arrayrecord"
+    flip(path, 100)  # within the first record
+    with pytest.raises(BadInput, match=rf"{tier}/long-00000\.arrayrecord, record 0: "):
+        inspect(data)
+
+
+def test_the_record_that_is_damaged_is_the_one_named(data):
+    """And not one that is read together with it."""
+    path = data / "shards/long-00000.arrayrecord"
+    content = path.read_bytes()
+
+    def readable(number):
+        try:
+            return bool(ArrayRecordReader(str(path)).read(number, number + 1))
+        except (RuntimeError, IndexError):
+            return False
+
+    rows = manifests.read(data).shards[1].rows
+    named = set()
+    for place in range(64, 1200, 40):  # records of some hundred bytes
+        flip(path, place)
+        if damaged := [number for number in range(rows) if not readable(number)]:
+            with pytest.raises(BadInput, match=rf"long-00000\.arrayrecord, record {damaged[0]}: "):
+                inspect(data)
+            named.add(damaged[0])
+        path.write_bytes(content)
+    assert len(named) > 1
+
+
+def test_a_flipped_bit_between_records_is_found(data):
+    path = data / "documents/short-00000.arrayrecord"
+    flip(path, path.stat().st_size // 3)  # of the filling up to the end of a block
+    with pytest.raises(BadInput, match=r"short-00000\.arrayrecord has another SHA-256"):
+        inspect(data)
+
+
+def test_another_tokenizer_is_bad_input(data):
+    flip(data / "tokenizer/tokenizer.json", 10)
+    with pytest.raises(BadInput, match=r"tokenizer\.json has another SHA-256"):
         inspect(data)
 
 
