@@ -68,7 +68,7 @@ def _all(found: dict) -> dict:
 
 
 def _shards(found: dict) -> list[str]:
-    lines = [["shards of", "rows", "least filled", "MB", "documents", "records", "MB"]]
+    lines = [["source", "row shards", "least filled", "MB", "document shards", "records", "MB"]]
     for source in found["sources"]:
         rows, documents = source["tiers"]["rows"], source["tiers"]["documents"]
         least = min(s["fill"] for s in found["shards"] if s["source"] == source["name"])
@@ -93,7 +93,7 @@ def _inputs(found: dict) -> list[str]:
         for one in inputs[:_INPUTS]:
             more = f" and {one['files'] - 1:,} more" if one["files"] > 1 else ""
             lines.append(
-                f"  {source['name']}: {one['first']}{more}, {one['bytes'] / 1e6:,.1f} MB, "
+                f"  {source['name']}: {one['first']}{more}, {one['bytes']:,} bytes, "
                 f"SHA-256 {one['sha256']}"
             )
         if len(inputs) > _INPUTS:

@@ -124,8 +124,8 @@ def test_text_shows_tables_what_was_left_out_and_samples(built):
     assert long[:5] == ["long", "2", "1", "1", "1"]
     assert everything[:5] == ["all", "4", "1", "3", "1"]
     assert everything[-1] == str(int(short[-1]) + int(long[-1]))
-    digest = manifests.read(built).sources[0].inputs[0].sha256
-    assert f"  short: short.jsonl, 0.0 MB, SHA-256 {digest}" in lines
+    read = manifests.read(built).sources[0].inputs[0]
+    assert f"  short: short.jsonl, {read.bytes} bytes, SHA-256 {read.sha256}" in lines
     assert "  long, records dropped: 1, empty text (first: long.jsonl:2)" in lines
     assert "    text: A sentence with\\ntwo lines" in text
     assert "short, row 0: 2 documents" in lines
@@ -135,7 +135,7 @@ def test_text_shows_tables_what_was_left_out_and_samples(built):
 def test_the_shard_that_is_least_full_is_told(built):
     found = json.loads(inspect(built, rows=0, as_json=True))
     lines = inspect(built, rows=0).splitlines()
-    (header,) = [n for n, line in enumerate(lines) if line.startswith("shards of")]
+    (header,) = [n for n, line in enumerate(lines) if "row shards" in line]
     assert [line.split()[:3] for line in lines[header + 1 : header + 3]] == [
         [source["name"], "1", f"{source['fill']:.2%}"] for source in found["sources"]
     ]
