@@ -1,7 +1,10 @@
+import importlib
 import json
 import pickle
 import shutil
+import sys
 
+import grain
 import pytest
 import tensorflow_datasets as tfds
 
@@ -67,9 +70,9 @@ def test_worker_processes_get_what_they_read_from_by_pickling(data, record):
 
 def test_a_flipped_bit_is_named_with_shard_and_row(copy):
     flip(copy / "shards/pubmed-00001.arrayrecord")
-    source = BiomatrixRows(data_dir=copy).as_data_source("pubmed[3:]")
+    source, later = BiomatrixRows(data_dir=copy).as_data_source(["pubmed[3:]", "pubmed[12:]"])
     assert source[6]["tokens"].shape == (48,)  # of the shard before
-    for read in (lambda: source[12], lambda: source.__getitems__([0, 12])):
+    for read in (lambda: source[12], lambda: source.__getitems__([0, 12]), lambda: later[3]):
         with pytest.raises(BadInput, match=r"shards/pubmed-00001\.arrayrecord, row 5: "):
             read()
 
@@ -121,3 +124,19 @@ def test_split_names_keep_what_tfds_allows(data):
         "pubmed": "pubmed",
         "swiss-prot_v2": "swiss-prot.v2",
     }
+
+
+def test_grain_shuffles_and_batches_what_tfds_reads(data):
+    directory, rows = data
+    source = BiomatrixRows(data_dir=directory).as_data_source("pubmed")
+    batches = list(grain.MapDataset.source(source).shuffle(seed=1).batch(5))
+    assert [batch["segment_ids"].shape for batch in batches] == [(5, 48)] * 5
+    drawn = sorted(tokens.tobytes() for batch in batches for tokens in batch["tokens"])
+    assert drawn == sorted(row.tokens.tobytes() for row in rows["pubmed"])
+
+
+def test_without_tfds_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    monkeypatch.delitem(sys.modules, "data_pipeline.tfds")
+    with pytest.raises(BadInput, match=r"pip install 'biomatrix-jax\[data\]'"):
+        importlib.import_module("data_pipeline.tfds")
