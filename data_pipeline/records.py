@@ -28,12 +28,15 @@ class Property:
       value: a number as the corpus has it, or a word.
       unit: as one writes it behind a number: "eV", "nM", "kcal/mol"; "" where it has none.
       relation: "<" or ">" where the corpus knows a bound, "~" where it is about so much.
+      decimals: behind the point, where these many matter, as in total energies; None: four digits
+        in all.
     """
 
     name: str
     value: float | int | str
     unit: str = ""
     relation: Literal["=", "<", ">", "~"] = "="
+    decimals: int | None = None
 
     def __post_init__(self):
         if isinstance(self.value, float) and not np.isfinite(self.value):

@@ -29,16 +29,18 @@ Facts = dict[str, Fact]  # by label
 def described(property: Property) -> str:
     """`Ki: < 10000 nM`."""
     value = property.value
-    number = rounded(value) if isinstance(value, float) else str(value)
+    number = rounded(value, property.decimals) if isinstance(value, float) else str(value)
     relation = "" if property.relation == "=" else f"{property.relation} "
     return f"{property.name}: {relation}{number} {property.unit}".rstrip()
 
 
-def rounded(value: float) -> str:
-    """With four digits that count, and all of those before the point: 4.123, 0.00123, 12346."""
-    if value and not 1e-4 <= abs(value) < 1e9:
-        return f"{value:.4g}"
-    decimals = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
+def rounded(value: float, decimals: int | None = None) -> str:
+    """To some decimals; without, to four digits that count and all before the point, as 4.123,
+    0.00123 and 12346. Zeros at the end go."""
+    if decimals is None:
+        if value and not 1e-4 <= abs(value) < 1e9:
+            return f"{value:.4g}"
+        decimals = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
     written = f"{value:z.{decimals}f}"
     return written.rstrip("0").rstrip(".") if "." in written else written
 
@@ -65,53 +67,62 @@ def molecule_facts(mol: "Chem.Mol") -> Facts:
 
     # Acceptors are counted differently with hydrogens.
     bare = Chem.RemoveHs(mol)
-    return {name: Fact(partial(describe, bare), name) for name, describe in _MOLECULE.items()}
+    return {
+        label: Fact(partial(_labelled, label, describe, bare), setting)
+        for label, (setting, describe) in COMPUTED.items()
+    }
 
 
 def formula(mol: "Chem.Mol") -> str:
     from rdkit.Chem import rdMolDescriptors
 
-    return f"Molecular formula: {rdMolDescriptors.CalcMolFormula(mol)}"
+    return rdMolDescriptors.CalcMolFormula(mol)
 
 
 def molecular_weight(mol: "Chem.Mol") -> str:
     """Average over natural isotopes."""
     from rdkit.Chem import Descriptors
 
-    return f"Molecular weight: {Descriptors.MolWt(mol):.2f} g/mol"
+    return f"{Descriptors.MolWt(mol):.2f} g/mol"
 
 
 def logp(mol: "Chem.Mol") -> str:
     """Octanol-water partition coefficient by Wildman and Crippen's atom contributions."""
     from rdkit.Chem import Crippen
 
-    return f"LogP (Crippen): {Crippen.MolLogP(mol):z.2f}"
+    return f"{Crippen.MolLogP(mol):z.2f}"
 
 
 def tpsa(mol: "Chem.Mol") -> str:
     """Topological polar surface area by Ertl's contributions of nitrogen and oxygen."""
     from rdkit.Chem import rdMolDescriptors
 
-    return f"Topological polar surface area: {rdMolDescriptors.CalcTPSA(mol):.1f} Å²"
+    return f"{rdMolDescriptors.CalcTPSA(mol):.1f} Å²"
 
 
 def h_bond_donors(mol: "Chem.Mol") -> str:
     from rdkit.Chem import rdMolDescriptors
 
-    return f"Hydrogen bond donors: {rdMolDescriptors.CalcNumHBD(mol)}"
+    return str(rdMolDescriptors.CalcNumHBD(mol))
 
 
 def h_bond_acceptors(mol: "Chem.Mol") -> str:
     from rdkit.Chem import rdMolDescriptors
 
-    return f"Hydrogen bond acceptors: {rdMolDescriptors.CalcNumHBA(mol)}"
+    return str(rdMolDescriptors.CalcNumHBA(mol))
 
 
-_MOLECULE = {
-    "formula": formula,
-    "molecular_weight": molecular_weight,
-    "logp": logp,
-    "tpsa": tpsa,
-    "h_bond_donors": h_bond_donors,
-    "h_bond_acceptors": h_bond_acceptors,
+# Label -> the setting of `Composition`, and what computes it. A corpus that gives a value under the
+# same label has the word.
+COMPUTED = {
+    "Molecular formula": ("formula", formula),
+    "Molecular weight": ("molecular_weight", molecular_weight),
+    "LogP (Crippen)": ("logp", logp),
+    "Topological polar surface area": ("tpsa", tpsa),
+    "Hydrogen bond donors": ("h_bond_donors", h_bond_donors),
+    "Hydrogen bond acceptors": ("h_bond_acceptors", h_bond_acceptors),
 }
+
+
+def _labelled(label: str, describe: Callable[["Chem.Mol"], str], mol: "Chem.Mol") -> str:
+    return f"{label}: {describe(mol)}"

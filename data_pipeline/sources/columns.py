@@ -17,6 +17,7 @@ class Column:
     name: str
     unit: str = ""
     kind: type[int] | type[float] = float
+    decimals: int | None = None  # see Property
 
 
 def numbers(
@@ -41,5 +42,6 @@ def numbers(
         except (TypeError, ValueError):
             tally.lose(f"{column.key}: not a number", identifier)
             continue
-        found.append(Property(column.name, column.kind(number), column.unit))
+        value = column.kind(number)
+        found.append(Property(column.name, value, column.unit, decimals=column.decimals))
     return tuple(found)

@@ -35,9 +35,9 @@ SMILES = ("PUBCHEM_SMILES", "PUBCHEM_OPENEYE_ISO_SMILES")  # since 2025, and bef
 FORMULA = "PUBCHEM_MOLECULAR_FORMULA"
 IUPAC = "PUBCHEM_IUPAC_NAME"
 COLUMNS = (
-    Column("PUBCHEM_MOLECULAR_WEIGHT", "Molecular weight", "g/mol"),
-    Column("PUBCHEM_EXACT_MASS", "Exact mass", "Da"),
-    Column("PUBCHEM_MONOISOTOPIC_WEIGHT", "Monoisotopic mass", "Da"),
+    Column("PUBCHEM_MOLECULAR_WEIGHT", "Molecular weight", "g/mol", decimals=2),
+    Column("PUBCHEM_EXACT_MASS", "Exact mass", "Da", decimals=4),
+    Column("PUBCHEM_MONOISOTOPIC_WEIGHT", "Monoisotopic mass", "Da", decimals=4),
     Column("PUBCHEM_XLOGP3", "XLogP3"),
     Column("PUBCHEM_XLOGP3_AA", "XLogP3"),  # an entry has it or the one above
     Column("PUBCHEM_CACTVS_TPSA", "Topological polar surface area", "Å²"),

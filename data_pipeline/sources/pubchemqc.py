@@ -28,7 +28,7 @@ from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 WHOLE = (
-    Column("total-energy", "Total energy", "eV"),
+    Column("total-energy", "Total energy", "eV", decimals=3),
     Column("dipole-moment", "Dipole moment", "D"),
 )
 ORBITALS = (

@@ -48,9 +48,12 @@ QUANTITIES = (
     ("g298", "GibbsFreeEnergy_298K_au", "Free energy at 298.15 K", "hartree"),
     ("cv", "Heatcapacity_Cv_cal_mol_K", "Heat capacity at 298.15 K", "cal/(mol K)"),
 )
-QM9PACK = tuple(Column(key, name, unit) for _, key, name, unit in QUANTITIES)
+TOTAL = {"u0": 5, "u298": 5, "h298": 5, "g298": 5}  # decimals of total energies
+QM9PACK = tuple(
+    Column(key, name, unit, decimals=TOTAL.get(short)) for short, key, name, unit in QUANTITIES
+)
 GDB9 = (
-    *(Column(key, name, unit) for key, _, name, unit in QUANTITIES),
+    *(Column(key, name, unit, decimals=TOTAL.get(key)) for key, _, name, unit in QUANTITIES),
     Column("u0_atom", "Atomization energy at 0 K", "kcal/mol"),
     Column("u298_atom", "Atomization energy at 298.15 K", "kcal/mol"),
     Column("h298_atom", "Atomization enthalpy at 298.15 K", "kcal/mol"),

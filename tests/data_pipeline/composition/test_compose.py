@@ -458,3 +458,16 @@ def test_mentions_are_spelled_out_behind_what_mentions_them():
 )
 def test_numbers_have_no_more_digits_than_matter(value, written):
     assert described(Property("x", value)) == f"x: {written}"
+
+
+def test_total_energies_keep_the_decimals_that_matter():
+    energy = Property("Internal energy", -40.4789301, "hartree", decimals=5)
+    assert described(energy) == "Internal energy: -40.47893 hartree"
+    assert described(Property("Exact mass", 180.04225873, "Da", decimals=4)).endswith("180.0423 Da")
+
+
+def test_a_value_of_the_corpus_stands_for_the_computed_one():
+    record = molecule(properties=(Property("Molecular weight", 180.2, "g/mol"),))
+    [*_, composite] = run([record], **ALL)
+    weights = [line for line in wrapped(composite).split("\n") if line.startswith("Molecular w")]
+    assert weights == ["Molecular weight: 180.2 g/mol"]
