@@ -112,6 +112,8 @@ class Worker:
     fingerprints: dict[str, str]
 
     def __call__(self, task: Task) -> None:
+        # An account of the same task for another recipe must not vouch for what is made now.
+        _account_path(self.places, task).unlink(missing_ok=True)
         account = task.do(self.places, self.fingerprints[task.name])
         with atomic_file(_account_path(self.places, task), "w") as file:
             json.dump(dataclasses.asdict(account), file)

@@ -368,6 +368,29 @@ def test_what_another_recipe_left_is_done_again_and_its_shards_go(recipe, tmp_pa
     assert_same(tmp_path / "out", tmp_path / "fresh")
 
 
+def test_an_account_does_not_vouch_for_what_another_recipe_left_half_done(
+    recipe, tmp_path, monkeypatch
+):
+    """Killed behind a shard and before its account, when the shards are as long as the first's."""
+    text = dataclasses.replace(recipe, sources=recipe.sources[1:])
+    build(text, tmp_path / "whole")
+    (tmp_path / "empty.jsonl").write_text(json.dumps({"text": "<|prot_aa_end|>"}) + "\n")
+    empty = SourceRecipe("other", "text", path=str(tmp_path / "empty.jsonl"))
+    for seed in (0, 1):  # the second does the first's work again, and writes no account
+        with monkeypatch.context() as patch:
+            if seed:
+                patch.setattr(tasks, "atomic_file", lambda *_: pytest.fail("killed"))
+            with pytest.raises((BadInput, pytest.fail.Exception)):
+                build(
+                    dataclasses.replace(text, sources=(*text.sources, empty), seed=seed),
+                    tmp_path / "out",
+                )
+    shard = tmp_path / "out.incomplete" / "data" / "documents" / "text-00000.arrayrecord"
+    shard.write_bytes(bytes(shard.stat().st_size))
+    build(text, tmp_path / "out")
+    assert_same(tmp_path / "whole", tmp_path / "out")
+
+
 def test_two_builds_of_one_directory_are_kept_apart(recipe, tmp_path):
     def inside(stage, done, tasks):
         with pytest.raises(BadInput, match=r"out\.incomplete is being written by process"):
