@@ -87,6 +87,15 @@ def test_nothing_of_tfds_can_delete_the_directory(copy):
     assert len(list((copy / "shards").iterdir())) == 6
 
 
+def test_nothing_is_asked_on_the_network(data, monkeypatch):
+    def asked(name):
+        raise AssertionError(name)
+
+    files = "tensorflow_datasets.core.utils.gcs_utils.gcs_dataset_info_files"
+    monkeypatch.setattr(files, asked)
+    assert BiomatrixRows(data_dir=data[0]).is_prepared()
+
+
 def test_tensorflow_is_refused_with_what_to_do(data):
     with pytest.raises(BadInput, match="use as_data_source, or write them for it"):
         tfds.load("biomatrix_rows", data_dir=data[0], split="pubmed")
