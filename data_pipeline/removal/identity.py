@@ -75,4 +75,6 @@ def _connectivity(smiles: str) -> str:
 
 
 def _hash(*parts: str) -> bytes:
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES).digest()
+    # A text may have unpaired surrogates; composition is where it is counted for that.
+    told = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(told, digest_size=KEY_BYTES).digest()

@@ -65,6 +65,11 @@ def test_records_are_the_same_by_what_they_say():
         assert record_key(one) != record_key(other)
 
 
+def test_a_text_with_an_unpaired_surrogate_has_a_key():
+    """It is composition that drops it, and says so."""
+    assert record_key(TextRecord("1", "", "a\ud800")) != record_key(TextRecord("2", "", "a"))
+
+
 def test_entities_are_what_an_evaluation_would_take_for_one():
     wanted = entity_key("molecule", ALANINE)
     assert list(entity_keys(molecule("CC(N)C(=O)O"))) == [wanted]  # whatever its stereo
