@@ -5,8 +5,11 @@ out: *documents*, where a record holds whole documents of about 64 k tokens toge
 where it holds one row of a training batch.
 """
 
+import contextlib
+import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -39,28 +42,27 @@ class Written(NamedTuple):
 def write_shard(records: Iterable[Row], path: Path) -> Written | None:
     """Writes a shard; None, and no file, where there is no record.
 
-    The file gets its name when it is complete; until then it is called `<name>.incomplete`. The
-    same records give the same bytes.
-    """
-    from array_record.python.array_record_module import ArrayRecordWriter
+    The file gets its name when it is complete and on the disk; until then it is called
+    `<name>.incomplete`. The same records give the same bytes.
 
+    Raises:
+      OSError: the disk is full, say; names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     incomplete = Path(f"{path}.incomplete")
     count = documents = 0
     tokens = np.zeros(len(MODALITIES), np.int64)
-    writer = ArrayRecordWriter(str(incomplete), _OPTIONS)
     try:
-        for row in records:
-            writer.write(encode_row(row))
-            used = int(row.lengths.sum())
-            tokens += np.bincount(row.modality[:used], minlength=len(MODALITIES))
-            documents += len(row.lengths)
-            count += 1
+        with _writer(incomplete) as write:
+            for row in records:
+                write(encode_row(row))
+                used = int(row.lengths.sum())
+                tokens += np.bincount(row.modality[:used], minlength=len(MODALITIES))
+                documents += len(row.lengths)
+                count += 1
     except BaseException:
-        writer.close()
-        incomplete.unlink()
+        incomplete.unlink(missing_ok=True)
         raise
-    writer.close()
     if not count:
         incomplete.unlink()
         return None
@@ -68,6 +70,29 @@ def write_shard(records: Iterable[Row], path: Path) -> Written | None:
     os.replace(incomplete, path)
     by_modality = dict(zip(MODALITIES, tokens.tolist(), strict=True))
     return Written(count, documents, by_modality, size, digest)
+
+
+@contextlib.contextmanager
+def _writer(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """What writes a record to a file, which is on the disk at the end."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    def told(call: Callable, *arguments) -> None:
+        try:
+            call(*arguments)
+        except RuntimeError as error:  # all that the library says of a full disk
+            raise OSError(errno.EIO, " ".join(str(error).split()), str(path)) from None
+
+    writer = ArrayRecordWriter(str(path), _OPTIONS)
+    try:
+        yield partial(told, writer.write)
+    except BaseException:
+        with contextlib.suppress(RuntimeError):  # where it could not write it cannot close
+            writer.close()
+        raise
+    told(writer.close)
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_shards(

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -68,6 +72,28 @@ def test_an_interrupted_shard_has_no_final_name(tmp_path):
         write_shards(failing(), tmp_path, "x", rows_per_shard=10)
     assert [path.name for path in (tmp_path / "shards").iterdir()] == ["x-00000.arrayrecord"]
     assert decode_row(records(tmp_path / "shards/x-00000.arrayrecord")[0], 32).lengths == [32]
+
+
+def test_a_full_disk_is_an_error_of_the_system_that_names_the_file(tmp_path):
+    """A limit on the size of files stands in for the disk, in a process of its own."""
+    script = """
+import resource, sys
+from pathlib import Path
+from data_pipeline.shards import write_shard
+from tests.data_pipeline.test_shards import rows
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    write_shard(rows(2000), Path(sys.argv[1]))
+except OSError as error:
+    print(error.filename, "|", error.strerror)
+"""
+    path = tmp_path / "x.arrayrecord"
+    repository = Path(__file__).parents[2]
+    arguments = [sys.executable, "-c", script, str(path)]
+    said = subprocess.run(arguments, cwd=repository, capture_output=True, text=True).stdout
+    assert said.startswith(f"{path}.incomplete | "), said
+    assert "File too large" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_says_what_is_in_it(tmp_path):
