@@ -140,19 +140,27 @@ def read_shard(path: Path, first: int = 0, last: int | None = None) -> Iterator[
     """
     from array_record.python.array_record_module import ArrayRecordReader
 
-    number = first
+    number, at_once = first, _AT_ONCE
     try:
         reader = ArrayRecordReader(str(path))
         stop = reader.num_records() if last is None else last
         while number < stop:
             # Some at a time: one call for each record costs more than decompressing it.
-            for record in reader.read(number, min(number + _AT_ONCE, stop)):
+            try:
+                records = reader.read(number, min(number + at_once, stop))
+            except _DAMAGE:
+                if at_once == 1:
+                    raise
+                at_once = 1  # one of them is damaged: which?
+                continue
+            for record in records:
                 yield decode_row(record)
                 number += 1
         reader.close()
-    except (RuntimeError, ValueError, IndexError) as error:
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path}, record {number}: {reason}: build the data again") from None
 
 
 _AT_ONCE = 16  # records of about 64 k tokens: some MB
+_DAMAGE = (RuntimeError, ValueError, IndexError)  # what ArrayRecord raises, and `decode_row`
