@@ -136,8 +136,6 @@ class _Composer:
         """The lines of one partner of an interaction, by names of their own."""
         draw = Draw(f"{self.record.id}\0{label}", self.seed)
         views = self.views(partner, draw)
-        if not views:
-            raise BeyondVocabulary(f"{type(partner).__name__} without a view to spell")
         chosen = [name for name in views if draw.happens(name, self.probability(name, name))]
         lines: dict[str, Line] = {
             f"{label} {name}": [f"{label}, {LABELS[name]}: ", views[name]]
@@ -176,7 +174,9 @@ class _Composer:
 
     def views(self, thing: MoleculeRecord | ProteinRecord, draw: Draw) -> Views:
         found = views_of(thing, self.structures, draw, self.composition, self.tally)
-        return self.spelled(found)
+        if not (kept := self.spelled(found)):
+            raise BeyondVocabulary("no view that the vocabulary can spell")
+        return kept
 
     def spelled(self, views: Views) -> Views:
         """Those views that the vocabulary has all tokens of; the others are counted as lost."""

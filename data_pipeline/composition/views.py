@@ -73,7 +73,7 @@ def views_of(
     """All views of a molecule or a protein."""
     views: Views = {}
     if isinstance(thing, MoleculeRecord):
-        views["smiles"] = Smiles(_smiles(thing, draw, composition))
+        views["smiles"] = Smiles(_smiles(thing, draw, composition, tally))
         if selfies := selfies_of(thing.smiles, thing.id, tally):
             views["selfies"] = selfies
         structure = "molecule_3d"
@@ -86,14 +86,17 @@ def views_of(
 
 
 def selfies_of(smiles: str, record: str, tally: Tally) -> Selfies | None:
-    """None, and counted as lost, where SELFIES has no place for a molecule's valences."""
+    """None, and counted as lost, where SELFIES has no place for a molecule's valences, or its
+    branches lie in each other deeper than the encoder, which is recursive, goes."""
     import selfies
 
     try:
         return Selfies(selfies.encoder(smiles))
     except selfies.EncoderError:
         tally.lose("SELFIES: beyond its valence rules", record)
-        return None
+    except RecursionError:
+        tally.lose("SELFIES: branches too deep", record)
+    return None
 
 
 def molecules_of(record: Record) -> list[MoleculeRecord]:
@@ -101,14 +104,17 @@ def molecules_of(record: Record) -> list[MoleculeRecord]:
     return [thing for thing in _things(record) if isinstance(thing, MoleculeRecord)]
 
 
-def _smiles(molecule: MoleculeRecord, draw: Draw, composition: Composition) -> str:
+def _smiles(molecule: MoleculeRecord, draw: Draw, composition: Composition, tally: Tally) -> str:
     if not draw.happens("random_smiles", composition.random_smiles):
         return molecule.smiles
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
 
-    [written] = Chem.MolToRandomSmilesVect(
-        Chem.MolFromSmiles(molecule.smiles), 1, randomSeed=draw.seed("random_smiles")
-    )
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(molecule.smiles)
+    if mol is None:  # rare: RDKit writes what it does not read
+        tally.lose("SMILES at random: its own does not parse", molecule.id)
+        return molecule.smiles
+    [written] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=draw.seed("random_smiles"))
     return written
 
 

@@ -376,6 +376,27 @@ def test_a_view_beyond_the_vocabulary_goes_alone_or_takes_its_record_along():
         Composition(beyond_vocabulary="both")
 
 
+def test_a_record_of_which_the_vocabulary_has_no_view_says_so():
+    tally = Tally()
+    assert run([protein(title="x")], tally=tally, spells=lambda segment: False) == []
+    assert tally.dropped == {"no view that the vocabulary can spell": 1}
+    assert tally.balanced
+
+
+def test_a_molecule_that_a_library_gives_up_on_keeps_its_other_views():
+    deep = "C(" * 3000 + "C" + ")C" * 3000
+    ethane = Chem.MolFromSmiles("CC")
+    tally = Tally()
+    [instance] = run([MoleculeRecord("deep", deep, "", ethane)], tally=tally, composite=0)
+    assert instance == [Smiles(deep)]
+    assert tally.lost == {"SELFIES: branches too deep": 1}
+    unread = MoleculeRecord("unread", "c1cccc1", "", ethane)  # as one that RDKit wrote
+    tally = Tally()
+    [instance] = run([unread], tally=tally, composite=0, selfies_alone=0, random_smiles=1)
+    assert instance == [Smiles("c1cccc1")]
+    assert tally.lost["SMILES at random: its own does not parse"] == 1
+
+
 def test_an_interaction_has_its_partners_and_what_was_measured():
     record = InteractionRecord(
         "bdb:1",
@@ -414,7 +435,7 @@ def test_a_partner_that_cannot_be_spelled_takes_the_interaction_along():
     record = InteractionRecord("x", (molecule(), protein()))
     tally = Tally()
     run([record], tally=tally, spells=lambda s: not isinstance(s, ProteinSequence))
-    assert tally.dropped == {"ProteinRecord without a view to spell": 1}
+    assert tally.dropped == {"no view that the vocabulary can spell": 1}
 
 
 def test_mentions_are_spelled_out_behind_what_mentions_them():
