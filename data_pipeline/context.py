@@ -30,8 +30,9 @@ class Context:
 
 
 def load(recipe: Recipe) -> Context:
-    """The tokenizers of a recipe, loaded once in each process."""
-    return Context(_load_vocabulary(recipe.tokenizer), load_structure_tokenizers(recipe))
+    """The tokenizers of a recipe, loaded once in each process, and again where files changed."""
+    vocabulary = _load_vocabulary(recipe.tokenizer, _state(Path(recipe.tokenizer)))
+    return Context(vocabulary, load_structure_tokenizers(recipe))
 
 
 def structure_tokenizer_paths(recipe: Recipe) -> dict[str, Path]:
@@ -46,17 +47,26 @@ def end_tokens(vocabulary: Vocabulary) -> np.ndarray:
 
 
 def load_structure_tokenizers(recipe: Recipe) -> StructureTokenizers:
-    """Those of a recipe, loaded once in each process."""
-    return _load_structure_tokenizers(recipe.molecule_tokenizer, recipe.protein_tokenizer)
+    """Those of a recipe, loaded once in each process, and again where files changed."""
+    states = tuple((kind, _state(path)) for kind, path in structure_tokenizer_paths(recipe).items())
+    return _load_structure_tokenizers(recipe.molecule_tokenizer, recipe.protein_tokenizer, states)
 
 
+def _state(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of a file, or of the files in a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = [(str(file), file.stat()) for file in files if file.is_file()]
+    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
+
+
+# What is cached for is what was there: a process may build again with other files in their place.
 @lru_cache(maxsize=1)
-def _load_vocabulary(path: str) -> Vocabulary:
+def _load_vocabulary(path: str, state: tuple) -> Vocabulary:
     return Vocabulary.from_pretrained(path)
 
 
 @lru_cache(maxsize=1)
-def _load_structure_tokenizers(molecule: str, protein: str) -> StructureTokenizers:
+def _load_structure_tokenizers(molecule: str, protein: str, states: tuple) -> StructureTokenizers:
     molecule_tokenizer = protein_tokenizer = None
     if molecule:
         from biomatrix_jax.structure.molecule import MoleculeTokenizer

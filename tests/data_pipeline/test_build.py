@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +181,25 @@ def test_building_twice_gives_the_same_directory(recipe, tmp_path):
     build(recipe, tmp_path / "a")
     build(recipe, tmp_path / "b")
     assert_same(tmp_path / "a", tmp_path / "b")
+
+
+def test_another_tokenizer_in_the_place_of_one_is_read_again(tokenizer, recipe, tmp_path):
+    """In one process; what is copied beside the rows is what made them."""
+    extend_tokenizer(
+        base_tokenizer_path(),
+        tmp_path / "tok",
+        selfies=["[C]"],
+        molecule_tokens=[],
+        protein_codes=0,
+    )
+    recipe = dataclasses.replace(recipe, sources=(NCI,), tokenizer=str(tmp_path / "tok"))
+    poor = build(recipe, tmp_path / "poor")
+    shutil.rmtree(tmp_path / "tok")
+    shutil.copytree(tokenizer, tmp_path / "tok")
+    rich = build(recipe, tmp_path / "rich")
+    assert rich.vocabulary.size > poor.vocabulary.size
+    assert not rich.sources[0].lost
+    assert poor.sources[0].lost
 
 
 def test_another_seed_composes_otherwise(recipe, tmp_path):
