@@ -25,11 +25,12 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from data_pipeline import near_duplicates, sources
+from data_pipeline import sources
 from data_pipeline.assets.make_entities import read_terms
 from data_pipeline.entities.matcher import Matcher
 from data_pipeline.entities.table import open_table
-from data_pipeline.near_duplicates import HASHES, band_rows, duplicates, signature
+from data_pipeline.removal import near_duplicates
+from data_pipeline.removal.near_duplicates import HASHES, band_rows, duplicates, signature
 from data_pipeline.sources.tally import Tally
 
 DOCUMENTS = 3000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipeline import near_duplicates
 from data_pipeline.records import Record
+from data_pipeline.removal import near_duplicates
 from data_pipeline.removal.evaluation_sets import evaluation_keys
 from data_pipeline.removal.keys import FOLDER, KeysTask
 from data_pipeline.removal.settings import Removal

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_pipeline import near_duplicates
 from data_pipeline.records import InterleavedRecord, TextRecord
+from data_pipeline.removal import near_duplicates
 from data_pipeline.removal.identity import KEY_BYTES, entity_keys, record_key
 from data_pipeline.sources.tally import Tally
 from data_pipeline.tasks import FilesTask, Places

@@ -9,7 +9,7 @@ pytest.importorskip("datasketch")
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
-from data_pipeline.near_duplicates import (
+from data_pipeline.removal.near_duplicates import (
     HASHES,
     SIGNATURE_BYTES,
     band_rows,
