@@ -13,7 +13,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.manifest import Manifest, SourceEntry
@@ -33,10 +32,10 @@ from data_pipeline.workplace import (
     Crew,
     Progress,
     checksums,
+    finish_data,
     save_vocabulary,
     versions,
     workplace,
-    write_manifest,
 )
 
 
@@ -131,7 +130,7 @@ def build(
         manifest = with_rows(crew, manifest, place.data, vocabulary)
         if not recipe.keep_documents:
             manifest = replace(manifest, documents=())
-        place.finish(partial(write_manifest, manifest))
+        finish_data(place, manifest)
     return manifest
 
 

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from biomatrix_jax.data import manifest as manifests
@@ -19,10 +18,10 @@ from data_pipeline.engine.local import local
 from data_pipeline.workplace import (
     Crew,
     Progress,
+    finish_data,
     save_vocabulary,
     versions,
     workplace,
-    write_manifest,
 )
 
 
@@ -64,7 +63,7 @@ def repack(
         )
         manifest = with_rows(crew, manifest, directory, vocabulary)
         manifest = replace(manifest, documents=())
-        place.finish(partial(write_manifest, manifest))
+        finish_data(place, manifest)
     return manifest
 
 

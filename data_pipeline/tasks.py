@@ -101,20 +101,24 @@ class FilesTask:
 
 
 @dataclass(frozen=True)
-class Worker:
-    """Carries tasks out; a value that can be sent to other processes and machines.
+class Assigned:
+    """A task with the fingerprint that its account is to have."""
 
-    Attributes:
-      fingerprints: of all tasks, by their names.
-    """
+    task: Task
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Carries tasks out; a value that can be sent to other processes and machines."""
 
     places: Places
-    fingerprints: dict[str, str]
 
-    def __call__(self, task: Task) -> None:
+    def __call__(self, assigned: Assigned) -> None:
+        task = assigned.task
         # An account of the same task for another recipe must not vouch for what is made now.
         _account_path(self.places, task).unlink(missing_ok=True)
-        account = task.do(self.places, self.fingerprints[task.name])
+        account = task.do(self.places, assigned.fingerprint)
         with atomic_file(_account_path(self.places, task), "w") as file:
             json.dump(dataclasses.asdict(account), file)
 
@@ -183,18 +187,15 @@ def _state(path: Path) -> tuple[str, int, int]:
     return str(path), state.st_size, state.st_mtime_ns
 
 
-def read_account(places: Places, task: Task, expected: str) -> Account | None:
-    """The account of a task that is done; None where it is not, or was done otherwise.
-
-    Args:
-      expected: the fingerprint that it must have.
-    """
+def read_account(places: Places, assigned: Assigned) -> Account | None:
+    """The account of a task that is done; None where it is not, or was done otherwise."""
+    task = assigned.task
     path = _account_path(places, task)
     try:
         account = from_dict(task.account, read_json(path), str(path))
     except BadInput:
         return None
-    done = account.fingerprint == expected and task.is_there(account, places)
+    done = account.fingerprint == assigned.fingerprint and task.is_there(account, places)
     return account if done else None
 
 

@@ -11,8 +11,9 @@ import contextlib
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ from biomatrix_jax.lock import locked
 from biomatrix_jax.tokens import Vocabulary
 from data_pipeline import tasks
 from data_pipeline.engine import Engine
-from data_pipeline.removal.keys import FOLDER
-from data_pipeline.tasks import Account, Places, Task, Worker
+from data_pipeline.tasks import Account, Assigned, Places, Task, Worker
 
 # What decides the bytes of a shard, beyond the recipe and its inputs.
 _PACKAGES = ("biomatrix-jax", "array-record", "numpy", "rdkit", "selfies", "tokenizers")
@@ -41,9 +41,19 @@ class Workplace:
     out: Path
     overwrite: bool
 
-    def finish(self, complete: Callable[[Path], None]) -> None:
-        """Lets `complete` write the last that the directory needs, and gives it its name."""
-        shutil.rmtree(self.data / FOLDER, ignore_errors=True)  # keys of records served their end
+    def finish(self, complete: Callable[[Path], None], made: Collection[str] = ()) -> None:
+        """Lets `complete` write the last that the directory needs, and gives it its name.
+
+        Args:
+          made: the files, by their paths within the directory, that are to stay. All others go:
+            what served its end, and what another recipe or command left.
+        """
+        for path in sorted(self.data.rglob("*"), reverse=True):  # what is in a folder before it
+            if not path.is_dir():
+                if path.relative_to(self.data).as_posix() not in made:
+                    path.unlink()
+            elif not any(path.iterdir()):
+                path.rmdir()
         complete(self.data)
         move_directory(self.data, self.out, self.overwrite)
 
@@ -61,6 +71,7 @@ def workplace(
     out = Path(os.path.realpath(out))
     place = out.with_name(f"{out.name}.incomplete")
     with locked(place, say):
+        check_absent(out, overwrite)  # whoever held the lock until now may have made it
         found = Workplace(place / "data", place / "accounts", out, overwrite)
         for folder in (found.data, found.accounts):
             folder.mkdir(exist_ok=True)
@@ -92,36 +103,28 @@ class Crew:
           documents: the data directory that holds the documents of RowsTasks, where it is another.
         """
         places = Places(self.place.data, documents or self.place.data, self.place.accounts)
-        prints = {task.name: tasks.fingerprint(task, [self.tools, versions()]) for task in todo}
-
-        def account(task: Task) -> Account | None:
-            return tasks.read_account(places, task, prints[task.name])
-
-        waiting = [task for task in todo if account(task) is None]
+        tools = [self.tools, versions()]
+        assigned = [Assigned(task, tasks.fingerprint(task, tools)) for task in todo]
+        waiting = [one for one in assigned if tasks.read_account(places, one) is None]
         done = len(todo) - len(waiting)
 
-        def count(_: Task) -> None:
+        def count(_: Assigned) -> None:
             nonlocal done
             done += 1
             self.progress(stage, done, len(todo))
 
         self.progress(stage, done, len(todo))
-        self.engine(Worker(places, prints), waiting, count)
-        found = [account(task) for task in todo]
+        self.engine(Worker(places), waiting, count)
+        found = [tasks.read_account(places, one) for one in assigned]
         assert None not in found, f"{stage}: the engine left tasks undone"
         return found
 
 
-def write_manifest(manifest: Manifest, directory: Path) -> None:
-    """Makes a data directory complete; what an earlier recipe left there goes."""
-    listed = {entry.path for entry in (*manifest.shards, *manifest.documents)}
-    for folder in (manifests.SHARDS, manifests.DOCUMENTS):
-        for path in (directory / folder).glob("*"):
-            if path.relative_to(directory).as_posix() not in listed:
-                path.unlink()
-        with contextlib.suppress(OSError):
-            (directory / folder).rmdir()  # where nothing is left
-    manifests.write(manifest, directory)
+def finish_data(place: Workplace, manifest: Manifest) -> None:
+    """Makes a data directory complete."""
+    shards = {entry.path for entry in (*manifest.shards, *manifest.documents)}
+    tokenizer = {f"{manifests.TOKENIZER}/{name}" for name in manifest.vocabulary.files}
+    place.finish(partial(manifests.write, manifest), shards | tokenizer)
 
 
 def versions() -> dict[str, str]:

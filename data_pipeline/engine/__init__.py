@@ -7,8 +7,8 @@ tasks write. The first BadInput stops it all.
 
 from collections.abc import Callable, Sequence
 
-from data_pipeline.tasks import Task
+from data_pipeline.tasks import Assigned
 
-Work = Callable[[Task], None]
-Done = Callable[[Task], None]
-Engine = Callable[[Work, Sequence[Task], Done], None]
+Work = Callable[[Assigned], None]
+Done = Callable[[Assigned], None]
+Engine = Callable[[Work, Sequence[Assigned], Done], None]

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.engine import Done, Engine, Work
-from data_pipeline.tasks import Task
+from data_pipeline.tasks import Assigned
 
 
 def beam(arguments: Sequence[str]) -> Engine:
     """An engine of the runner that Beam's own flags choose: `--runner=FlinkRunner ...`."""
 
-    def run(work: Work, tasks: Sequence[Task], done: Done) -> None:
+    def run(work: Work, tasks: Sequence[Assigned], done: Done) -> None:
         if not tasks:
             return
         with _one_line():

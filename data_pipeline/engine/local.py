@@ -9,13 +9,13 @@ from multiprocessing import get_context
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.engine import Done, Engine, Work
-from data_pipeline.tasks import Task
+from data_pipeline.tasks import Assigned
 
 
 def local(workers: int) -> Engine:
     """An engine of so many processes; with one, the work is done in this process."""
 
-    def run(work: Work, tasks: Sequence[Task], done: Done) -> None:
+    def run(work: Work, tasks: Sequence[Assigned], done: Done) -> None:
         if min(workers, len(tasks)) <= 1:
             for task in tasks:
                 work(task)
@@ -26,7 +26,7 @@ def local(workers: int) -> Engine:
     return run
 
 
-def _in_processes(work: Work, tasks: Sequence[Task], done: Done, workers: int) -> None:
+def _in_processes(work: Work, tasks: Sequence[Assigned], done: Done, workers: int) -> None:
     # Not by forking: JAX and RDKit have threads in this process.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare)
     try:

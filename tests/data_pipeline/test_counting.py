@@ -73,6 +73,18 @@ def test_what_a_recipe_leaves_out_is_not_counted(recipe, tmp_path):
     assert count(once, tmp_path / "out").molecules == count(recipe, tmp_path / "all").molecules / 2
 
 
+def test_what_a_build_left_undone_is_no_part_of_a_count(recipe, tmp_path):
+    left = tmp_path / "out.incomplete" / "data"
+    for name in ("shards/nci-00000.arrayrecord", "tokenizer/tokenizer.json", ".joint.tsv.old"):
+        (left / name).parent.mkdir(parents=True, exist_ok=True)
+        (left / name).touch()
+    count(recipe, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [
+        "joint.tsv",
+        "selfies.txt",
+    ]
+
+
 def test_a_corpus_without_molecules_has_nothing_to_count(recipe, tmp_path):
     text = dataclasses.replace(recipe, sources=recipe.sources[2:])
     with pytest.raises(BadInput, match="no source of the recipe has a molecule to count"):
