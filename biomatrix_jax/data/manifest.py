@@ -14,7 +14,7 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from biomatrix_jax.config import from_dict
@@ -103,6 +103,10 @@ class DocumentsEntry:
     bytes: int
     sha256: str
 
+    def __post_init__(self):
+        if self.records != len(self.record_tokens):
+            raise BadInput(f"{self.path} has {self.records} records, not all of them with tokens")
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -128,6 +132,13 @@ class Manifest:
     def __post_init__(self):
         if self.dtype != DTYPE:
             raise BadInput(f"tokens of dtype {self.dtype}, not {DTYPE}")
+        if min(self.row_length, self.vocabulary.size) < 1:
+            raise BadInput("row_length and the size of the vocabulary must be positive")
+        entries = (*self.shards, *self.documents)
+        for path in (*(entry.path for entry in entries), *self.vocabulary.files):
+            # The directory may come from elsewhere, and its files are copied by these names.
+            if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise BadInput(f"the path {path!r} leads out of the directory")
         rows = {source.name: source.rows for source in self.sources}
         if len(rows) < len(self.sources):
             raise BadInput("two sources of one name")
@@ -138,6 +149,17 @@ class Manifest:
         if any(rows.values()):
             name = next(name for name, left in rows.items() if left)
             raise BadInput(f"the shards of source {name} do not hold its number of rows")
+        self._check_documents()
+
+    def _check_documents(self) -> None:
+        tokens = {source.name: source.total_tokens for source in self.sources}
+        for shard in self.documents:
+            if shard.source not in tokens:
+                raise BadInput(f"{shard.path} belongs to {shard.source}, which is no source")
+            tokens[shard.source] -= sum(shard.record_tokens)
+        if self.documents and any(tokens.values()):
+            name = next(name for name, left in tokens.items() if left)
+            raise BadInput(f"the documents of source {name} do not hold its number of tokens")
 
     @property
     def rows(self) -> int:

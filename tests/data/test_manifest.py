@@ -27,6 +27,11 @@ def test_what_is_written_is_read(tmp_path, make_data):
     assert made.fill == 0.5  # 8 of 16 positions in each row
 
 
+def _of(source, records, record_tokens):
+    sizes = {"records": records, "record_tokens": record_tokens, "bytes": 1}
+    return {"path": "d", "source": source, "sha256": "", **sizes}
+
+
 def test_no_manifest_is_no_data(tmp_path):
     with pytest.raises(BadInput, match=r"no manifest\.json, so no finished data"):
         manifests.read(tmp_path)
@@ -70,6 +75,12 @@ def test_an_unsupported_schema(data, version):
         (lambda t: t["sources"][1].update(name="first"), "two sources of one name"),
         (lambda t: t["shards"].pop(), "source third do not hold its number of rows"),
         (lambda t: t["shards"][0].update(source="fourth"), "fourth, which is no source"),
+        (lambda t: t["shards"][0].update(path="../../x"), r"path '\.\./\.\./x' leads out of"),
+        (lambda t: t["vocabulary"]["files"].update({"/etc/passwd": ""}), "leads out of"),
+        (lambda t: t.update(row_length=0), "row_length and the size .* must be positive"),
+        (lambda t: t.update(documents=[_of("first", 2, [1])]), "d has 2 records, not all of them"),
+        (lambda t: t.update(documents=[_of("first", 1, [1])]), "documents of source first do not"),
+        (lambda t: t.update(documents=[_of("x", 1, [1])]), "d belongs to x, which is no source"),
     ],
 )
 def test_a_manifest_that_contradicts_itself(data, change, says):
