@@ -120,7 +120,9 @@ def _fields(line: str, separator: str) -> list[str]:
 def _json_object(line: bytes) -> dict:
     try:
         entry = json.loads(decoded(line))
-    except (json.JSONDecodeError, RecursionError):
+    except BadInput:
+        raise
+    except (ValueError, RecursionError):  # ValueError also for an integer of thousands of digits
         raise BadInput("not JSON") from None
     if not isinstance(entry, dict):
         raise BadInput("not a JSON object")

@@ -30,6 +30,7 @@ def test_json_lines_are_objects_or_say_why_not(tmp_path):
         b"[" * 100_000,
         b'{"a": "\xff"}',
         f'{{"a": "{long}"}}'.encode(),
+        b'{"a": ' + b"9" * 5000 + b"}",
     ]
     path.write_bytes(b"\n".join(rows))
     assert outcome(lines.json_objects(path)) == [
@@ -39,6 +40,7 @@ def test_json_lines_are_objects_or_say_why_not(tmp_path):
         ("a.jsonl:5", "not JSON"),
         ("a.jsonl:6", "not UTF-8"),
         ("a.jsonl:7", {"a": long}),
+        ("a.jsonl:8", "not JSON"),
     ]
 
 
