@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from biomatrix_jax.errors import BadInput
 from data_pipeline.records import Record
 from data_pipeline.removal import near_duplicates
 from data_pipeline.removal.evaluation_sets import evaluation_keys
@@ -27,14 +28,26 @@ class Verdict:
     reasons: tuple[str, ...]
 
     def keep(self, records: Iterator[Record], tally: Tally) -> Iterator[Record]:
-        """Those that stay; the others are begun and dropped in the tally."""
+        """Those that stay; the others are begun and dropped in the tally.
+
+        Raises:
+          BadInput: there are more records than the verdict is about, or fewer.
+        """
         codes = np.load(self.path, mmap_mode="r")
-        for number, record in enumerate(records):
-            if code := codes[number]:
+        number = 0
+        for number, record in enumerate(records, start=1):
+            if number > len(codes):
+                break
+            if code := codes[number - 1]:
                 tally.begin()
                 tally.drop(self.reasons[code - 1], record.id)
             else:
                 yield record
+        if number != len(codes):
+            raise BadInput(
+                f"{len(codes)} records were judged by {self.path}, and now there are others: "
+                "leave the inputs as they are while they are read, and build again"
+            )
 
 
 def decide(

@@ -47,10 +47,11 @@ def entity_key(kind: Kind, string: str) -> bytes:
     """Equal for what an evaluation would take for one molecule or protein.
 
     Molecules are one by the first block of their InChIKey, whatever their stereo, isotopes and
-    (mostly) protons; where InChI has none, by their SMILES. Proteins are one by their sequence.
+    (mostly) protons; where InChI has none, by their canonical SMILES. Proteins are one by their
+    sequence.
     """
     if kind == "molecule":
-        string = _connectivity(string) or string
+        string = _connectivity(string)
     return _hash(kind, string)
 
 
@@ -65,13 +66,22 @@ def _told(record: Record) -> list[str]:
     return ["interaction", *partners, *sorted(map(described, record.properties))]
 
 
+def parses(smiles: str) -> bool:
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        return bool(smiles) and Chem.MolFromSmiles(smiles) is not None
+
+
 def _connectivity(smiles: str) -> str:
+    """The first block of the InChIKey, or what stands for it."""
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
-        key = Chem.MolToInchiKey(mol) if mol else ""
-    return key[:14]
+        if mol is None:
+            return smiles
+        return Chem.MolToInchiKey(mol)[:14] or Chem.MolToSmiles(mol, isomericSmiles=False)
 
 
 def _hash(*parts: str) -> bytes:

@@ -19,9 +19,11 @@ from data_pipeline.records import (
     ProteinRecord,
     TextRecord,
 )
+from data_pipeline.removal.decide import Verdict
 from data_pipeline.removal.evaluation_sets import EvaluationSet, evaluation_keys
 from data_pipeline.removal.identity import entity_key, entity_keys, record_key
 from data_pipeline.removal.settings import Removal
+from data_pipeline.sources.tally import Tally
 
 ALANINE = "C[C@H](N)C(=O)O"
 
@@ -111,6 +113,38 @@ def test_a_test_set_that_cannot_be_read_whole_is_refused(tmp_path):
         evaluation_keys(EvaluationSet("e", str(tmp_path / "a.tsv"), "molecule", "smiles"))
     with pytest.raises(BadInput, match="kind is molecule or protein"):
         EvaluationSet("e", "x", "text")
+
+
+def test_molecules_without_an_inchi_are_one_by_their_canonical_smiles():
+    assert Chem.MolToInchiKey(Chem.MolFromSmiles("*CCO")) == ""
+    assert entity_key("molecule", "OCC*") == entity_key("molecule", "*CCO")
+    assert entity_key("molecule", "OCC*") != entity_key("molecule", "*CCN")
+
+
+def test_sequences_of_an_evaluation_set_match_those_of_records(tmp_path):
+    """Records have capitals, and no stop."""
+    (tmp_path / "a.fasta").write_bytes(b">one\r\nmkv\r\nlla*\r\n")
+    found = evaluation_keys(EvaluationSet("e", str(tmp_path / "a.fasta"), "protein"))
+    assert found == {entity_key("protein", "MKVLLA")}
+
+
+@pytest.mark.parametrize(("kind", "content"), [("molecule", "id\nx1\n"), ("protein", "12\n34\n")])
+def test_an_evaluation_set_of_something_else_is_refused(tmp_path, kind, content):
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(BadInput, match=f"holds nothing that is a {kind}"):
+        evaluation_keys(EvaluationSet("e", str(tmp_path / "a.txt"), kind))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_verdict_on_other_records_is_no_verdict(tmp_path, count):
+    np.save(tmp_path / "codes.npy", np.array([1, 0], np.int16))
+    verdict = Verdict(str(tmp_path / "codes.npy"), "", ("repeated",))
+    texts = [TextRecord(str(i), "", "x") for i in range(3)]
+    tally = Tally()
+    assert list(verdict.keep(iter(texts[:2]), tally)) == texts[1:2]
+    assert tally.dropped == {"repeated": 1}
+    with pytest.raises(BadInput, match="2 records were judged"):
+        list(verdict.keep(iter(texts[:count]), tally))
 
 
 TEXT = "The kinase phosphorylates its substrate at a serine, as was shown in cells of mice. " * 3
