@@ -7,6 +7,7 @@ defaults, applies `key=value` overrides and validates strictly; `dump` writes th
 
 import dataclasses
 import difflib
+import itertools
 import json
 import math
 import os
@@ -133,6 +134,14 @@ class ShardingRules:
 
 
 @dataclass(frozen=True)
+class MixtureStage:
+    """Another mixture from a step on: the next draw of a source is that after its last one."""
+
+    from_step: int
+    mixture: dict[str, float]  # as `data.mixture`
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Packed rows and how they are drawn."""
 
@@ -140,10 +149,15 @@ class DataConfig:
     row_length: int = 8192  # tokens; must be the manifest's
     batch_rows: int = 1024  # rows of one global batch
     mixture: dict[str, float] = field(default_factory=dict)  # source -> weight; empty: by rows
+    mixture_schedule: tuple[MixtureStage, ...] = ()  # what follows it, by step
     loss_weights: dict[str, float] = field(default_factory=dict)  # modality -> weight; default 1
 
     def __post_init__(self):
         _positive(self, "row_length", "batch_rows")
+        steps = [0, *(stage.from_step for stage in self.mixture_schedule)]
+        if any(later <= step for step, later in itertools.pairwise(steps)):
+            listed = ", ".join(map(str, steps[1:]))
+            raise BadInput(f"mixture_schedule: from_step must be above 0 and rise, not {listed}")
 
 
 @dataclass(frozen=True)

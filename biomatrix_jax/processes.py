@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from functools import partial
 from typing import Any
 
 import jax
@@ -95,25 +96,63 @@ def check_alike(what: str, value: Any) -> None:
         )
 
 
-class Vote:
-    """Whether any process wants something, asked by all after every step without waiting.
+def is_first_with(value: int) -> bool:
+    """Whether no process before this one has the same value; all must ask."""
+    if jax.process_count() == 1:
+        return True
+    from jax.experimental import multihost_utils
 
-    The answer to a question is given at the next one. It is summed up on the devices, in order
-    after the step that was started before, so that it is there as soon as that step's metrics.
+    every = multihost_utils.process_allgather(np.array(value)).tolist()
+    return every.index(value) == jax.process_index()
+
+
+class Total:
+    """The sum of every process's numbers, asked for by all after every step without waiting.
+
+    It is summed up on the devices, in order after the step that was started before, so that it is
+    there as soon as that step's metrics.
     """
 
     def __init__(self):
-        self._count = jax.process_count()
-        self._asked: jax.Array | None = None
-        if self._count > 1:
+        if jax.process_count() > 1:
             devices = jax.devices()
             # CPU devices run programs side by side, and what these send gets mixed up.
             self._in_turn = devices[0].platform != "cpu"
             # All of them: a TPU's compiler does not sum over any few devices of a slice.
             mesh = Mesh(np.array(devices), ("device",))
-            self._voices = NamedSharding(mesh, PartitionSpec("device"))
+            self._numbers = NamedSharding(mesh, PartitionSpec("device"))
             whole = NamedSharding(mesh, PartitionSpec())
-            self._any = jax.jit(jnp.any, out_shardings=whole)
+            self._sum = jax.jit(partial(jnp.sum, axis=0), out_shardings=whole)
+
+    def __call__(self, numbers: np.ndarray, after: Any) -> np.ndarray | jax.Array:
+        """The sum, which may still be in the making; all must ask, with the same shape.
+
+        Args:
+          numbers: int32, as small as their sum.
+          after: arrays that the step before it makes.
+        """
+        if jax.process_count() == 1:
+            return numbers
+        if not self._in_turn:
+            jax.block_until_ready(after)
+        own = np.zeros((jax.local_device_count(), *numbers.shape), np.int32)
+        own[0] = numbers
+        every = (jax.device_count(), *numbers.shape)
+        total = self._sum(jax.make_array_from_process_local_data(self._numbers, own, every))
+        if not self._in_turn:
+            total.block_until_ready()
+        return total
+
+
+class Vote:
+    """Whether any process wants something, asked by all after every step without waiting.
+
+    The answer to a question is given at the next one; see `Total`.
+    """
+
+    def __init__(self):
+        self._total = Total()
+        self._asked: jax.Array | None = None
 
     def __call__(self, flag: bool, after: Any) -> bool:
         """Whether `flag` was true in any process at the last call; with one process, whether it is
@@ -122,17 +161,9 @@ class Vote:
         Args:
           after: arrays that the step before it makes.
         """
-        if self._count == 1:
+        if jax.process_count() == 1:
             return flag
-        before = self._asked
-        if not self._in_turn:
-            jax.block_until_ready(after)
-        voice = np.full(jax.local_device_count(), flag)
-        self._asked = self._any(
-            jax.make_array_from_process_local_data(self._voices, voice, (jax.device_count(),))
-        )
-        if not self._in_turn:
-            self._asked.block_until_ready()
+        before, self._asked = self._asked, self._total(np.array(flag, np.int32), after)
         return before is not None and bool(before)
 
 

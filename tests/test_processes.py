@@ -1,4 +1,4 @@
-"""The vote's program, as a TPU's compiler takes it: over a slice's devices, not over any few."""
+"""A total's program, as a TPU's compiler takes it: over a slice's devices, not over any few."""
 
 import jax
 import jax.numpy as jnp
@@ -10,22 +10,22 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.plan.topology import find_devices
 
 
-def test_the_vote_compiles_for_a_slice_of_several_hosts(monkeypatch):
+def test_a_total_compiles_for_a_slice_of_several_hosts(monkeypatch):
     pytest.importorskip("libtpu")
     devices = find_devices("v5e:4x4")
     monkeypatch.setattr(jax, "devices", lambda: devices)
     monkeypatch.setattr(jax, "process_count", lambda: 4)
-    vote = processes.Vote()
-    voices = jax.ShapeDtypeStruct((16,), jnp.bool, sharding=vote._voices)
-    compiled = vote._any.lower(voices).compile()
+    total = processes.Total()
+    numbers = jax.ShapeDtypeStruct((16, 3, 6), jnp.int32, sharding=total._numbers)
+    compiled = total._sum.lower(numbers).compile()
     assert compiled.memory_analysis() is not None
     few = Mesh(devices[::4], ("process",))
-    voices = jax.ShapeDtypeStruct(
-        (4,), jnp.bool, sharding=NamedSharding(few, PartitionSpec("process"))
+    numbers = jax.ShapeDtypeStruct(
+        (4,), jnp.int32, sharding=NamedSharding(few, PartitionSpec("process"))
     )
     whole = NamedSharding(few, PartitionSpec())
     with pytest.raises(jax.errors.JaxRuntimeError):  # why it is so
-        jax.jit(jnp.any, out_shardings=whole).lower(voices).compile()
+        jax.jit(jnp.sum, out_shardings=whole).lower(numbers).compile()
 
 
 def test_what_processes_see_alike(monkeypatch):

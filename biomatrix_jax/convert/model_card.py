@@ -129,8 +129,10 @@ def _history(made: Mapping[str, Any], step: int) -> Iterator[str]:
     yield f"- Trained for {step:,} of {steps:,} steps, starting from {start}, seed {seed}."
     yield f"- A step: {run.data.batch_rows:,} packed rows of {run.data.row_length:,} tokens."
     if run.data.mixture:
-        weights = (f"{_code(name)} {weight:g}" for name, weight in run.data.mixture.items())
-        yield f"- Mixture by weight: {', '.join(weights)}."
+        yield f"- Mixture by weight: {_weights(run.data.mixture)}."
+    for stage in run.data.mixture_schedule:
+        weights = _weights(stage.mixture) or "as many rows as there are"
+        yield f"- Mixture from step {stage.from_step:,} on: {weights}."
     names = {"adamw": "AdamW", "adafactor": "Adafactor", "muon": "Muon"}
     decays = {"cosine": "cosine", "wsd": "warm-up-stable-decay"}
     yield (
@@ -140,6 +142,10 @@ def _history(made: Mapping[str, Any], step: int) -> Iterator[str]:
         f"{run.optimizer.final_fraction:g} of the peak, weight decay "
         f"{run.optimizer.weight_decay:g}."
     )
+
+
+def _weights(mixture: Mapping[str, float]) -> str:
+    return ", ".join(f"{_code(name)} {weight:g}" for name, weight in mixture.items())
 
 
 def _run(made: Mapping[str, Any]) -> RunConfig | None:

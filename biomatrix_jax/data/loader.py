@@ -1,27 +1,28 @@
 """Batches for training: each a pure function of (manifest, mixture, seed, step).
 
 A row of the mixture has a number: row i of step s is number s * B + i of an endless sequence. The
-mixture says which source that number draws from and how often the source was drawn before; the
-source's shuffle says which of its rows that is. Nothing is remembered between batches, so the state
-of the loader is the step, and any number of processes draws the same global batch.
+mixture, or its stage at that number, says which source it draws from and how often the source was
+drawn before (`mixture`); the source's shuffle, another one in each of its epochs, says which of its
+rows that is. Nothing is remembered between batches: the state of the loader is the step, which a
+checkpoint's `data` holds, and any number of processes draws the same global batch. The sequence
+does not depend on B either: a run that changes it goes on at the next row (`batch_sizes`).
 """
 
 import hashlib
 import itertools
 import math
 import os
-import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
 import grain
 import numpy as np
 
 from biomatrix_jax.config import DataConfig
 from biomatrix_jax.data import manifest as manifests
-from biomatrix_jax.data.manifest import Manifest
+from biomatrix_jax.data.batch_sizes import BatchSizes
+from biomatrix_jax.data.mixture import Schedule, Stage, stages
 from biomatrix_jax.data.reader import RowSource
 from biomatrix_jax.data.rows import collate
 from biomatrix_jax.errors import BadInput
@@ -40,6 +41,7 @@ class Loader:
         seed: int,
         process_index: int = 0,
         process_count: int = 1,
+        batches: BatchSizes | None = None,
     ):
         """Opens a data directory. Reads the manifest; shards are opened when first drawn from.
 
@@ -50,6 +52,7 @@ class Loader:
           seed: decides the order of every source's rows in every epoch.
           process_index, process_count: process p of P gets rows [p * B / P, (p + 1) * B / P) of
             each global batch of B.
+          batches: of the run so far, where B was another before; the last is `config.batch_rows`.
 
         Raises:
           BadInput: the directory is not complete, its row length is another, a mixture names an
@@ -67,20 +70,24 @@ class Loader:
                 f"data.batch_rows ({config.batch_rows}) must be a multiple of the "
                 f"{process_count} processes"
             )
-        weights = mixture_weights(self.manifest, config.mixture)
-        modality_weights = _modality_weights(config.loss_weights)
+        self._modality_weights = _modality_weights(config.loss_weights)
+        self._batches = batches or BatchSizes(((0, config.batch_rows),))
+        self._stages = stages(self.manifest, config)
         sources = [
             grain.MapDataset.source(RowSource(path, self.manifest, name))
             .shuffle(seed=_source_seed(seed, name))
             .repeat()
-            for name in weights
+            for name in self._stages[0].weights
         ]
-        rows = grain.MapDataset.select_from_datasets(sources, Mixture(list(weights.values())))
-        self._parts = rows.batch(
-            config.batch_rows // process_count,
-            batch_fn=lambda drawn: collate(drawn, modality_weights),
+        schedule = Schedule(
+            [
+                (self._batches.first_row(stage.from_step), list(stage.weights.values()))
+                for stage in self._stages
+            ]
         )
-        self._process = process_index, process_count
+        self._rows = grain.MapDataset.select_from_datasets(sources, schedule)
+        self._own_rows = config.batch_rows // process_count
+        self._first_own = process_index * self._own_rows
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """This process's rows of a step's batch, as `rows.collate` describes them.
@@ -88,8 +95,13 @@ class Loader:
         Raises:
           BadInput: a record is damaged or holds an id beyond the vocabulary; names shard and row.
         """
-        index, count = self._process
-        return self._parts[step * count + index]
+        first = self._batches.first_row(step) + self._first_own
+        rows = [self._rows[row] for row in range(first, first + self._own_rows)]
+        return collate(rows, self._modality_weights)
+
+    def stage(self, step: int) -> Stage:
+        """The mixture of a step's batch."""
+        return [stage for stage in self._stages if stage.from_step <= step][-1]
 
     def iterate(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches from `start_step` on, some of them read ahead in a thread."""
@@ -103,56 +115,6 @@ class Loader:
                     yield batch
             finally:  # the caller stops by closing the generator
                 reader.shutdown(cancel_futures=True)
-
-
-class Mixture(grain.transforms.DatasetSelectionMap):
-    """Which source each number of the mixture draws from, evenly spread and exactly by weight.
-
-    Let C_i be the weight of sources 0..i together and G_i(k) how many of the first k draws fall to
-    them. G of the last is k, and G_{i-1}(k) = floor(G_i(k) * C_{i-1} / C_i). Each step adds at most
-    one to each G, so draw k belongs to the first source whose G grows from k to k + 1, and source
-    i was drawn G_i(k) - G_{i-1}(k) times before it: always within one draw per source of its exact
-    share. Integers throughout, so nothing drifts over billions of draws. (Grain's own `mix` rounds
-    weights to hundredths of the smallest.)
-    """
-
-    def __init__(self, weights: Sequence[float]):
-        # A weight is taken as the decimal number it was written as: 0.1 is a tenth.
-        exact = [Fraction(repr(weight)) for weight in weights]
-        scale = math.lcm(*(weight.denominator for weight in exact))
-        self._cumulative = list(itertools.accumulate(int(weight * scale) for weight in exact))
-
-    def __len__(self) -> int:
-        return sys.maxsize
-
-    def __getitem__(self, index: int) -> tuple[int, int]:
-        before, after = index, index + 1  # G_i of the last source
-        for source in range(len(self._cumulative) - 1, 0, -1):
-            below, through = self._cumulative[source - 1], self._cumulative[source]
-            lower_before, lower_after = before * below // through, after * below // through
-            if lower_before == lower_after:
-                return source, before - lower_before
-            before, after = lower_before, lower_after
-        return 0, before
-
-
-def mixture_weights(manifest: Manifest, mixture: Mapping[str, float]) -> dict[str, float]:
-    """Weight of each source that is drawn from; by rows where the configuration names none.
-
-    Raises BadInput for a source the data does not have, or a weight that is not positive.
-    """
-    rows = {source.name: source.rows for source in manifest.sources}
-    known = ", ".join(rows)
-    for name, weight in mixture.items():
-        if name not in rows:
-            raise BadInput(f"data.mixture: no source {name} in this data, which has: {known}")
-        if not 0 < weight < math.inf:
-            raise BadInput(
-                f"data.mixture: the weight of {name} must be positive, not {weight}; leave a "
-                f"source out to draw nothing from it (the data has: {known})"
-            )
-    # In the manifest's order, so that a mixture's order in the configuration changes nothing.
-    return {name: mixture[name] for name in rows if name in mixture} or rows
 
 
 def _modality_weights(loss_weights: Mapping[str, float]) -> np.ndarray:

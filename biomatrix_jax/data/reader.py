@@ -15,7 +15,8 @@ class RowSource:
     """The packed rows of one source by number, across its shards; several threads may read.
 
     Shards are opened when they are first read from. Indexing raises BadInput for a damaged record
-    and for a token id outside the vocabulary, and names the shard and the row in it.
+    and for a token id outside the vocabulary or a document of another source, and names the shard
+    and the row in it.
     """
 
     def __init__(self, directory: str | os.PathLike, manifest: Manifest, source: str):
@@ -28,6 +29,7 @@ class RowSource:
         self._records = ArrayRecordDataSource(
             [f"{path}[0:{s.rows}]" for path, s in zip(self._paths, shards, strict=True)]
         )
+        self._source = [entry.name for entry in manifest.sources].index(source)
         self._row_length = manifest.row_length
         self._vocabulary_size = manifest.vocabulary.size
 
@@ -45,6 +47,8 @@ class RowSource:
                 f"{self._where(index)}: a token id outside the vocabulary of "
                 f"{self._vocabulary_size}"
             )
+        if (row.source != self._source).any():
+            raise BadInput(f"{self._where(index)}: a document of another source")
         return row
 
     def __iter__(self) -> Iterator[Row]:

@@ -122,7 +122,7 @@ def positions(segment_ids: np.ndarray) -> np.ndarray:
 
 
 def collate(rows: Sequence[Row], modality_weights: np.ndarray) -> dict[str, np.ndarray]:
-    """The batch a training step takes, all arrays [B, T].
+    """The batch a training step takes, all arrays [B, T] but the last.
 
     Args:
       rows: B rows of T tokens.
@@ -131,15 +131,19 @@ def collate(rows: Sequence[Row], modality_weights: np.ndarray) -> dict[str, np.n
     Returns:
       int32 `tokens`, `targets`, `segment_ids`, `positions`, `modality` (of the target) and `source`
       (of the document), float32 `loss_weights`. `targets` and `modality` are 0 where a position has
-      no target, and there its loss weight is 0; padding has source 0.
+      no target, and there its loss weight is 0; padding has source 0. And int32 `modality_tokens`
+      [B, number of modalities], the tokens of each row by their own modality.
     """
     tokens = np.stack([row.tokens for row in rows])
     modality = np.stack([row.modality for row in rows])
     segment_ids, source = np.empty((2, *tokens.shape), np.int32)
+    modality_tokens = np.empty((len(rows), len(modality_weights)), np.int32)
     for b, row in enumerate(rows):
         ids, counts = _runs(row)
         segment_ids[b] = np.repeat(ids, counts)
         source[b] = np.repeat(np.append(row.source, np.uint16(0)), counts)
+        used = row.modality[: len(row.modality) - counts[-1]]
+        modality_tokens[b] = np.bincount(used, minlength=len(modality_weights))
     goes_on = predicts(segment_ids)
     modality = next_in_document(modality, goes_on)
     return {
@@ -150,6 +154,7 @@ def collate(rows: Sequence[Row], modality_weights: np.ndarray) -> dict[str, np.n
         "loss_weights": np.take(modality_weights, modality) * goes_on,
         "modality": modality,
         "source": source,
+        "modality_tokens": modality_tokens,
     }
 
 

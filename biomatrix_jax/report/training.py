@@ -14,6 +14,7 @@ from biomatrix_jax import __version__
 from biomatrix_jax.config import RunConfig, dump
 from biomatrix_jax.report.blocks import Code, Headline, Note, Page, Plot, PlotRow, Section, Table
 from biomatrix_jax.report.chart import Series, line_chart
+from biomatrix_jax.report.mixture import mixture
 from biomatrix_jax.report.numbers import count, duration
 from biomatrix_jax.report.render import write
 
@@ -63,6 +64,7 @@ def training_page(lines: Sequence[Line], config: RunConfig, name: str) -> Page:
         headlines=headlines(lines),
         sections=[
             losses(lines),
+            *mixed(lines),
             speed(lines),
             Section("What was run", [Code(dump(config), summary="The resolved configuration")]),
         ],
@@ -157,6 +159,13 @@ def speed(lines: Sequence[Line]) -> Section:
         for key, title in shown.items()
     ]
     return Section("Step by step", [PlotRow(plots)])
+
+
+def mixed(lines: Sequence[Line]) -> list[Section]:
+    """What was drawn beside what was asked for; none before the first step that says so."""
+    if not lines or "drawn_by_source" not in lines[-1]:
+        return []
+    return [mixture(lines, len(recent(lines)), NAMES)]
 
 
 def _table(lines: Sequence[Line]) -> Table:

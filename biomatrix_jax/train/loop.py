@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import jax
 import numpy as np
@@ -16,10 +16,21 @@ from biomatrix_jax import lock
 from biomatrix_jax.checkpoint import CheckpointStore, newest_whole
 from biomatrix_jax.config import RunConfig
 from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.batch_sizes import BatchSizes
 from biomatrix_jax.data.loader import Loader
+from biomatrix_jax.data.mixture import Stage
+from biomatrix_jax.data.monitor import Monitor, tokens_of
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
-from biomatrix_jax.processes import Vote, any_process, barrier, check_alike, is_first
+from biomatrix_jax.processes import (
+    Total,
+    Vote,
+    any_process,
+    barrier,
+    check_alike,
+    is_first,
+    is_first_with,
+)
 from biomatrix_jax.report.training import write_report
 from biomatrix_jax.sharding import make_mesh
 from biomatrix_jax.sharding.rules import own_share, place_rows
@@ -97,7 +108,8 @@ def _train(
     mesh = make_mesh(config.mesh)
     step = make_step(config, mesh)
     share = own_share(step.batch["tokens"])
-    loader = open_data(config, share)
+    sizes = past.batches.then(done, config.data.batch_rows)
+    loader = open_data(config, share, sizes)
     vocabulary = Vocabulary.from_pretrained(Path(config.data.path) / manifests.TOKENIZER)
     made = run.made(config, sha256(Path(config.data.path) / manifests.FILE))
     check_alike("data", made["manifest_sha256"])
@@ -131,6 +143,7 @@ def _train(
     peak = peak_flops(list(mesh.devices.flat))
 
     # Loop.
+    speaks = is_first_with(share[0])  # of the processes that hold the same rows
     barrier("set up")  # every process has seen what was there before the first one writes
     with run.naming_what_is_saved(out), contextlib.ExitStack() as stack:
         recorder = None
@@ -143,6 +156,7 @@ def _train(
                     out,
                     done=done,
                     steps=steps,
+                    monitor=Monitor(loader.manifest),
                     flops_per_token=flops_per_token(config.model, config.data.row_length),
                     peak=peak,
                     tensorboard=config.train.tensorboard,
@@ -151,17 +165,19 @@ def _train(
             )
         store = stack.enter_context(store or run.create_store(out, config, vocabulary, made))
         batches = stack.enter_context(contextlib.closing(loader.iterate(done)))
-        vote = Vote()
+        vote, total = Vote(), Total()
         pending = None  # metrics of the last step, read while the next one runs
         last = False
         while not last:
-            batch = on_mesh(next(batches), step)
+            rows = next(batches)
+            stage, tokens = loader.stage(done), tokens_of(rows, len(loader.manifest.sources))
+            batch = on_mesh(rows, step)
             with jax.transfer_guard("disallow"):
                 current, metrics = train_step(current, batch)
             done += 1
             if pending:
                 record(recorder, store, config, *pending)
-            pending = done, metrics
+            pending = done, metrics, total(tokens * speaks, metrics), stage
             last = done == steps or vote(stop(), metrics)
             if last or done % config.train.checkpoint_every == 0:
                 # Lines first: a checkpoint never knows of steps that the metrics do not.
@@ -169,7 +185,8 @@ def _train(
                 pending = None
                 if recorder:
                     recorder.sync()
-                state.save(store, done, current, {"step": done, **made, "changes": changes})
+                said = {"step": done, **made, "batches": sizes.since, "changes": changes}
+                state.save(store, done, current, said)
                 if recorder:
                     draw(out, config)
                     recorder.restart_clock()
@@ -195,13 +212,15 @@ def record(
     config: RunConfig,
     step: int,
     metrics: Metrics,
+    tokens: Any,
+    stage: Stage,
 ) -> None:
     """Writes a step down; ends the run where it diverged: too many updates in a row were skipped.
 
     That waits for the step, the one before the step that the devices are busy with.
     """
     if recorder:
-        recorder.write(step, metrics)
+        recorder.write(step, metrics, tokens, stage)
     in_a_row = int(metrics.skipped_in_a_row)
     if in_a_row > config.guard.patience:
         store.wait()
@@ -219,7 +238,7 @@ def draw(out: Path, config: RunConfig) -> None:
     write_report(out, [line for line in read(out / FILE) if math.isfinite(line["loss"])], config)
 
 
-def open_data(config: RunConfig, share: tuple[int, int]) -> Loader:
+def open_data(config: RunConfig, share: tuple[int, int], batches: BatchSizes) -> Loader:
     """The rows of a run, of which each process reads its own.
 
     Raises:
@@ -227,7 +246,7 @@ def open_data(config: RunConfig, share: tuple[int, int]) -> Loader:
     """
     if not config.data.path:
         raise BadInput("data.path is empty: name a directory made by `biomatrix data build`")
-    loader = Loader(config.data.path, config.data, config.train.seed, *share)
+    loader = Loader(config.data.path, config.data, config.train.seed, *share, batches)
     tokenizer_size = loader.manifest.vocabulary.size
     if config.model.vocab_size < tokenizer_size:
         raise BadInput(

@@ -7,6 +7,9 @@ A line of `metrics.jsonl` is one object:
     tokens                of the step's batch, padding not counted
     loss_by_modality      {modality: loss}, those with targets in this batch
     targets_by_modality   {modality: number of targets}, the same ones
+    tokens_by_source, tokens_by_modality    {name: tokens of the step's batch}
+    drawn_by_source, drawn_by_modality      {name: [tokens of all steps so far, tokens that the
+                          mixture asked for]}, see `data.monitor`
     learning_rate, grad_norm    of this update; the norm is before clipping
     seconds               since the step before was done
     tokens_per_second     tokens / seconds
@@ -27,6 +30,8 @@ from typing import Any, TextIO
 import jax
 import numpy as np
 
+from biomatrix_jax.data.mixture import Stage
+from biomatrix_jax.data.monitor import Monitor
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.tokens.segments import MODALITIES
@@ -46,6 +51,7 @@ class Recorder:
         *,
         done: int,
         steps: int,
+        monitor: Monitor,
         flops_per_token: float,
         peak: Peak,
         tensorboard: bool,
@@ -58,6 +64,9 @@ class Recorder:
         self._flops_per_token = flops_per_token
         self._peak = peak
         cut(directory / FILE, done)
+        self._monitor = monitor
+        for line in read(directory / FILE)[-1:]:
+            monitor.resume(line)
         self._file = open(directory / FILE, "a", encoding="utf-8")  # noqa: SIM115
         self._events = None
         if tensorboard:
@@ -80,11 +89,15 @@ class Recorder:
         """What happened since the last step counts as nobody's."""
         self._clock = time.perf_counter()
 
-    def write(self, step: int, metrics: Metrics) -> None:
-        """Waits for the step's metrics and writes them everywhere."""
-        metrics = jax.device_get(metrics)
+    def write(self, step: int, metrics: Metrics, tokens: Any, stage: Stage) -> None:
+        """Waits for the step's metrics and writes them everywhere.
+
+        Args:
+          tokens, stage: as `Monitor.add` takes them.
+        """
+        metrics, tokens = jax.device_get((metrics, tokens))
         before, self._clock = self._clock, time.perf_counter()
-        line = self._line(step, metrics, self._clock - before)
+        line = self._line(step, metrics, self._clock - before) | self._monitor.add(tokens, stage)
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()  # a killed run keeps every line it wrote
         if self._events:
@@ -194,9 +207,13 @@ def cut(path: Path, last_step: int) -> None:
 
 
 def _scalars(line: dict[str, Any]):
-    """(TensorBoard's name, value) of a line's numbers, losses by modality under `loss/`."""
+    """(TensorBoard's name, value) of a line's numbers, losses by modality under `loss/`, shares of
+    the batch's tokens under `source/` and `modality/`."""
     for name in ("loss", "learning_rate", "grad_norm", "tokens_per_second", "mfu"):
         if line[name] is not None:
             yield name, line[name]
     for modality, loss in line["loss_by_modality"].items():
         yield f"loss/{modality}", loss
+    for kind in ("source", "modality"):
+        for name, tokens in line[f"tokens_by_{kind}"].items():
+            yield f"{kind}/{name}", tokens / line["tokens"]

@@ -8,8 +8,9 @@ RUN/checkpoints/     see `biomatrix_jax.checkpoint`; hf/ holds the tokenizer's f
 RUN/changes.jsonl    what was changed on purpose in the midst of the run, if anything
 RUN/lock             see `lock`
 
-Each step in `checkpoints/` says how it was made: `made` below, its number, and all such changes up
-to it. A resumed run is compared with the step that it goes on from.
+Each step in `checkpoints/` says how it was made: `made` below, its number, the sizes of its batches
+(`data.batch_sizes`; with the number that is all the state a loader has), and all such changes up to
+it. A resumed run is compared with the step that it goes on from.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ import jax
 from biomatrix_jax import lock, provenance
 from biomatrix_jax.checkpoint import CheckpointStore, Damaged, check_place, newest_whole
 from biomatrix_jax.config import RunConfig, dump, from_dict, load, within
+from biomatrix_jax.data.batch_sizes import BatchSizes
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from biomatrix_jax.tokens import Vocabulary
@@ -80,6 +82,13 @@ class Past:
     done: int = 0
     config: RunConfig | None = None
     made: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def batches(self) -> BatchSizes:
+        """Of the steps up to that checkpoint."""
+        if not self.done:
+            return BatchSizes(())
+        return BatchSizes.of(self.made.get("batches", [(0, self.config.data.batch_rows)]))
 
 
 def check_directory(out: Path) -> bool:

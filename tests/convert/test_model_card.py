@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from biomatrix_jax.config import ModelConfig, RunConfig, parse_yaml
+from biomatrix_jax.config import MixtureStage, ModelConfig, RunConfig, parse_yaml
 from biomatrix_jax.convert.model_card import is_made, model_card
 from biomatrix_jax.tokens import base_tokenizer_path, extend_tokenizer
 
@@ -114,8 +114,16 @@ def test_a_training_run_is_told():
     assert "- Trained for 12,000 of 36,400 steps, starting from random weights, seed 0." in text
     assert "- A step: 1,024 packed rows of 8,192 tokens." in text
     assert "- Mixture by weight: `zinc` 2, `a|b` 0.5." in text
+    assert "Mixture from" not in text
     assert "- AdamW: peak learning rate 0.0002, 2,000 warm-up steps, cosine decay to 0.1" in text
     assert "from the directory `start`, seed 0" in card(trained("runs/start"), step=1)
+
+
+def test_a_schedule_of_mixtures_is_told():
+    stages = (MixtureStage(9000, {"zinc": 1.0, "nci": 3.0}), MixtureStage(20_000, {}))
+    text = card(trained(data=dataclasses.replace(RunConfig().data, mixture_schedule=stages)))
+    assert "- Mixture from step 9,000 on: `zinc` 1, `nci` 3." in text
+    assert "- Mixture from step 20,000 on: as many rows as there are." in text
 
 
 def test_a_record_of_another_version_is_passed_over():

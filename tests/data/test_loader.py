@@ -5,17 +5,20 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from biomatrix_jax.config import DataConfig
+from biomatrix_jax.config import DataConfig, MixtureStage
 from biomatrix_jax.data import manifest as manifests
-from biomatrix_jax.data.loader import Loader, Mixture
+from biomatrix_jax.data.batch_sizes import BatchSizes
+from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.errors import BadInput
 from data_pipeline.shards import write_shards
 
+SCHEDULE = (MixtureStage(2, {"second": 1, "third": 1}), MixtureStage(5, {"first": 1, "third": 3}))
 ROW_LENGTH, VOCABULARY_SIZE = 16, 50_000  # of the data that conftest makes
 CONFIG = DataConfig(row_length=ROW_LENGTH, batch_rows=8, mixture={"first": 2, "second": 1.0})
+
+
+SCHEDULED = dataclasses.replace(CONFIG, mixture_schedule=SCHEDULE)
 
 
 def numbers(batches):
@@ -49,10 +52,14 @@ def test_resuming_equals_going_on(data):
         assert_equal(got, want)
 
 
+@pytest.mark.parametrize("config", [CONFIG, SCHEDULED])
 @pytest.mark.parametrize("processes", [1, 2, 4, 8])
-def test_processes_together_draw_the_global_batch(data, processes):
-    parts = [draw(data, 6, process_index=p, process_count=processes) for p in range(processes)]
-    for step, want in enumerate(draw(data, 6)):
+def test_processes_together_draw_the_global_batch(data, processes, config):
+    parts = [
+        draw(data, 7, config=config, process_index=p, process_count=processes)
+        for p in range(processes)
+    ]
+    for step, want in enumerate(draw(data, 7, config=config)):
         whole = {k: np.concatenate([part[step][k] for part in parts]) for k in want}
         assert_equal(whole, want)
         assert parts[0][step]["tokens"].shape == (8 // processes, ROW_LENGTH)
@@ -62,6 +69,83 @@ def test_another_global_batch_draws_the_same_rows_in_the_same_order(data):
     eights = numbers(draw(data, 6))
     twelves = numbers(draw(data, 4, config=dataclasses.replace(CONFIG, batch_rows=12)))
     assert eights == twelves
+
+
+def global_rows(data, config, steps, processes, batches=None):
+    """Which rows so many processes draw together in `steps`, in order."""
+    drawn = []
+    loaders = [Loader(data, config, 3, p, processes, batches) for p in range(processes)]
+    for step in steps:
+        drawn += numbers([loader.batch(step) for loader in loaders])
+    return drawn
+
+
+def test_hosts_that_join_and_leave_in_the_midst_of_a_run_change_nothing(data):
+    want = numbers(draw(data, 16, config=SCHEDULED))
+    got, start = [], 0
+    for end, processes in ((3, 2), (4, 4), (7, 8), (12, 1), (16, 4)):
+        got += global_rows(data, SCHEDULED, range(start, end), processes)
+        start = end
+    assert got == want
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_another_global_batch_in_the_midst_of_a_run_goes_on_at_the_next_row(data, processes):
+    """Between two stages of the mixture: the first began at row 16, the next does at its step."""
+
+    def run(batch_rows, *from_steps):
+        stages = [
+            dataclasses.replace(stage, from_step=step)
+            for stage, step in zip(SCHEDULE, from_steps, strict=True)
+        ]
+        return dataclasses.replace(CONFIG, batch_rows=batch_rows, mixture_schedule=tuple(stages))
+
+    sizes = BatchSizes(((0, 8),)).then(5, 12)
+    got = global_rows(data, run(8, 2, 7), range(5), processes)
+    got += global_rows(data, run(12, 2, 7), range(5, 11), processes, sizes)
+    row_by_row = run(1, 2 * 8, 5 * 8 + 2 * 12)
+    assert got == numbers(draw(data, 5 * 8 + 6 * 12, config=row_by_row))
+
+
+def test_a_source_goes_on_through_a_schedule_where_it_stopped(data):
+    """Its k-th draw is the same row whatever is mixed when: no row early, none left out."""
+    drawn = numbers(draw(data, 12, config=SCHEDULED))
+    for source, name in enumerate(("first", "second", "third"), start=1):
+        alone = dataclasses.replace(CONFIG, mixture={name: 1})
+        mixed = [n for n in drawn if n // 1000 == source]
+        assert len(mixed) > 12
+        steps = -(-len(mixed) // alone.batch_rows)
+        assert mixed == numbers(draw(data, steps, config=alone))[: len(mixed)]
+
+
+def test_each_stage_is_drawn_by_its_own_weights(data):
+    drawn = numbers(draw(data, 11, config=SCHEDULED))
+    stages = [
+        Counter(n // 1000 for n in drawn[a * 8 : b * 8]) for a, b in ((0, 2), (2, 5), (5, 11))
+    ]
+    assert stages[0] == {1: 10, 2: 6}
+    assert stages[1] == {2: 12, 3: 12}
+    assert stages[2] == {1: 12, 3: 36}
+
+
+def test_a_schedule_that_changes_nothing_draws_the_shares_of_one_mixture(data):
+    same = dataclasses.replace(CONFIG, mixture_schedule=(MixtureStage(3, CONFIG.mixture),))
+    assert numbers(draw(data, 9, config=same)) == numbers(draw(data, 9))
+
+
+def test_resuming_in_any_stage_equals_going_on(data):
+    uninterrupted = draw(data, 9, config=SCHEDULED)
+    for start in (1, 2, 4, 5, 8):
+        resumed = Loader(data, SCHEDULED, seed=3).iterate(start_step=start)
+        for want, got in zip(uninterrupted[start:], resumed, strict=False):
+            assert_equal(got, want)
+
+
+def test_the_stage_of_a_step(data):
+    loader = Loader(data, SCHEDULED, seed=0)
+    assert [loader.stage(step).from_step for step in (0, 1, 2, 4, 5, 99)] == [0, 0, 2, 2, 5, 5]
+    assert loader.stage(0).weights == {"first": 2, "second": 1, "third": 0}
+    assert loader.stage(7).shares == {"first": 0.25, "second": 0, "third": 0.75}
 
 
 def test_batches_hold_the_rows_that_were_written(data, make_row):
@@ -117,29 +201,6 @@ def test_loss_weights_come_from_the_configuration(data):
     np.testing.assert_array_equal(weights, [[1, 0.25, 0.25, 0.25] + [0] * 12] * 8)
 
 
-@given(
-    st.lists(
-        st.sampled_from([1, 2, 3, 7, 100, 0.1, 0.3, 25.6, 79.7, 1 / 3]), min_size=1, max_size=9
-    ),
-    st.integers(0, 10**12),
-)
-def test_a_mixture_counts_each_source_without_gaps_and_close_to_its_weight(weights, start):
-    mixture = Mixture(weights)
-    drawn = [mixture[k] for k in range(start, start + 200)]
-    for source, weight in enumerate(weights):
-        places = [place for chosen, place in drawn if chosen == source]
-        assert places == list(range(places[0], places[0] + len(places))) if places else True
-        for place in places[-1:]:
-            last = max(k for k in range(200) if drawn[k] == (source, place))
-            share = (start + last + 1) * weight / sum(weights)
-            assert abs(place + 1 - share) <= len(weights) + share * 1e-12
-
-
-def test_a_mixture_starts_at_the_first_row_of_each_source():
-    drawn = [Mixture([1, 2, 3])[k] for k in range(60)]
-    assert sorted(drawn) == [(s, n) for s, times in enumerate((10, 20, 30)) for n in range(times)]
-
-
 @pytest.mark.parametrize(
     ("change", "processes", "says"),
     [
@@ -147,6 +208,11 @@ def test_a_mixture_starts_at_the_first_row_of_each_source():
         ({"mixture": {"first": 0}}, 1, "weight of first must be positive, not 0"),
         ({"mixture": {"second": -1.0}}, 1, "weight of second must be positive"),
         ({"mixture": {"second": float("nan")}}, 1, "weight of second must be positive"),
+        (
+            {"mixture_schedule": (SCHEDULE[0], MixtureStage(7, {"forth": 1}))},
+            1,
+            r"data\.mixture_schedule\.1\.mixture: no source forth in this data",
+        ),
         ({"row_length": 32}, 1, "rows of 16 tokens, but data.row_length is 32"),
         ({}, 3, r"batch_rows \(8\) must be a multiple of the 3 processes"),
         ({"loss_weights": {"txet": 1}}, 1, "no modality txet; there are: text, smiles"),
@@ -188,6 +254,14 @@ def test_an_id_outside_the_vocabulary_stops_the_run(data, make_row, rewrite, tok
     rewrite(shards=(*made.shards[:-1], *shards))
     loader = Loader(data, dataclasses.replace(CONFIG, mixture={"third": 1}), seed=0)
     with pytest.raises(BadInput, match=r"third-00000\.arrayrecord, row 0: a token id outside"):
+        loader.batch(0)
+
+
+def test_a_document_of_another_source_stops_the_run(data, make_row, rewrite):
+    made = manifests.read(data)
+    rewrite(shards=(*made.shards[:-1], *write_shards([make_row(1, 0)], data, "third")))
+    loader = Loader(data, dataclasses.replace(CONFIG, mixture={"third": 1}), seed=0)
+    with pytest.raises(BadInput, match=r"third-00000\.arrayrecord, row 0: a document of another"):
         loader.batch(0)
 
 

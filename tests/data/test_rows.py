@@ -66,6 +66,8 @@ def test_a_batch_is_what_plain_python_derives(row):
         np.testing.assert_array_equal(batch["loss_weights"][b], want["loss"])
         for key in ("targets", "segment_ids", "positions", "modality", "source"):
             np.testing.assert_array_equal(batch[key][b], want[key], err_msg=key)
+        used = row.modality[: sum(row.lengths)].tolist()
+        assert batch["modality_tokens"][b].tolist() == [used.count(m) for m in range(6)]
     kinds = {key: str(array.dtype) for key, array in batch.items()}
     assert kinds.pop("loss_weights") == "float32"
     assert set(kinds.values()) == {"int32"}

@@ -90,6 +90,20 @@ def test_losses_that_are_no_numbers_are_told(lines):
     assert "2 steps, the first of them 10, have no finite loss: not drawn." in plot.caption
 
 
+def test_a_run_that_tells_its_mixture_has_a_section_of_it(lines):
+    assert training.mixed(lines) == training.mixed([]) == []
+    for one in lines:
+        one["drawn_by_source"] = {"zinc": [1000 * one["step"], 1000.0 * one["step"]]}
+        one["drawn_by_modality"] = {"molecule_3d": [1000 * one["step"], 900.0 * one["step"]]}
+    [section] = training.mixed(lines)
+    sources, modalities = section.blocks
+    assert sources.rows == [("zinc", "100,000", "100%", "100%", "100%", "100%")]
+    assert modalities.rows[0][0] == "molecule 3D"
+    assert modalities.caption == "Lately: in the last 5 steps."
+    shown = read_page(render(training.training_page(lines, RunConfig(), name="run")))
+    assert "asked lately" in shown
+
+
 def test_every_modality_has_a_color_and_a_name():
     assert set(training.COLORS) == set(training.NAMES) == set(MODALITIES)
     assert len(set(training.COLORS.values())) == len(MODALITIES)

@@ -105,6 +105,46 @@ def test_a_run_is_complete_on_disk(whole, run_config):
     assert list((out / "tensorboard").iterdir())
 
 
+def test_a_run_counts_what_it_draws(whole):
+    lines = metrics.read(whole[0] / metrics.FILE)
+    so_far = 0
+    for line in lines:
+        so_far += line["tokens"]
+        assert line["tokens_by_source"] == {"noise": line["tokens"]}
+        assert sum(line["tokens_by_modality"].values()) == line["tokens"]
+        assert line["drawn_by_source"] == {"noise": [so_far, so_far]}
+    assert "Mixture" in (whole[0] / "report.html").read_text()
+
+
+def test_another_batch_and_mixture_in_the_midst_of_a_run_go_on_at_the_next_row(
+    unfinished, tmp_path, monkeypatch
+):
+    out = shutil.copytree(unfinished[0], tmp_path / "run")
+    drawn = []
+    schedule = (configs.MixtureStage(5, {"noise": 3.0}),)
+    config = differ(unfinished[1], "data", batch_rows=16, mixture_schedule=schedule)
+    batch = Loader.batch
+
+    def noted(self, step):
+        rows = batch(self, step)
+        drawn.append((step, rows["tokens"]))
+        return rows
+
+    monkeypatch.setattr(Loader, "batch", noted)
+    assert train(config, out, display=io.StringIO(), allow_changes=True) == 6
+    # Four steps of 8 rows were made before.
+    ones = Loader(config.data.path, differ(config, "data", batch_rows=1).data, config.train.seed)
+    expected = [batch(ones, row)["tokens"] for row in range(32, 64)]
+    drawn = [tokens for step, tokens in sorted(drawn, key=lambda one: one[0]) if step < 6]
+    np.testing.assert_array_equal(np.concatenate(drawn), np.concatenate(expected))
+    data = CheckpointStore.open(out / "checkpoints").restore_data(6)
+    assert data["batches"] == [[0, 8], [4, 16]]
+    # The run up to its fourth step is counted too.
+    lines = metrics.read(out / metrics.FILE)
+    so_far = sum(line["tokens"] for line in lines)
+    assert lines[-1]["drawn_by_source"] == {"noise": [so_far, so_far]}
+
+
 def test_a_run_is_drawn_as_of_its_last_step(whole):
     page = (whole[0] / "report.html").read_text()
     assert "6 of 6 steps" in page

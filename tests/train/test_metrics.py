@@ -27,11 +27,36 @@ def metrics(loss=1.5):
     )
 
 
+class Counting:
+    """Stands for a monitor."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def resume(self, line):
+        self.steps = line["drawn_by_source"]["zinc"][0]
+
+    def add(self, tokens, stage):
+        self.steps += 1
+        by_source, by_modality = {"zinc": 250, "text": 750}, {"text": 1000}
+        return {
+            "tokens_by_source": by_source,
+            "tokens_by_modality": by_modality,
+            "drawn_by_source": {"zinc": [self.steps, 0.0]},
+            "added": [tokens, stage],
+        }
+
+
+def write(record, step, metrics):
+    record.write(step, metrics, 1000, "stage")
+
+
 def recorder(directory, done=0, peak=PUBLISHED, tensorboard=False):
     return Recorder(
         directory,
         done=done,
         steps=5,
+        monitor=Counting(),
         flops_per_token=2e6,
         peak=peak,
         tensorboard=tensorboard,
@@ -41,7 +66,7 @@ def recorder(directory, done=0, peak=PUBLISHED, tensorboard=False):
 
 def test_a_line_says_it_all(tmp_path):
     with recorder(tmp_path) as record:
-        record.write(1, metrics(loss=1 / 3))
+        write(record, 1, metrics(loss=1 / 3))
     (line,) = read(tmp_path / FILE)
     assert np.float32(line["loss"]) == np.float32(1 / 3)  # the very same float32
     assert line["loss"] == float(np.float32(1 / 3))
@@ -51,6 +76,8 @@ def test_a_line_says_it_all(tmp_path):
     assert line["tokens_per_second"] == pytest.approx(1000 / line["seconds"])
     assert line["mfu"] == pytest.approx(1000 * 2e6 / line["seconds"] / 1e12)
     assert (line["peak_flops"], line["peak_source"]) == (1e12, "published")
+    assert line["tokens_by_source"] == {"zinc": 250, "text": 750}
+    assert line["added"] == [1000, "stage"]
 
 
 def test_a_skipped_update_is_marked_and_told(tmp_path):
@@ -58,8 +85,8 @@ def test_a_skipped_update_is_marked_and_told(tmp_path):
         skipped=np.bool_(True), skipped_in_a_row=np.int32(2), skipped_in_all=np.int32(7)
     )
     with recorder(tmp_path) as record:
-        record.write(1, metrics())
-        record.write(2, spike)
+        write(record, 1, metrics())
+        write(record, 2, spike)
         shown = record._progress._display.getvalue()
     assert "step 2: update skipped, loss 9, gradient norm 0.25 (2 in a row, 7 in all)" in shown
     first, second = read(tmp_path / FILE)
@@ -70,19 +97,21 @@ def test_a_skipped_update_is_marked_and_told(tmp_path):
 
 def test_an_unknown_peak_gives_no_mfu(tmp_path):
     with recorder(tmp_path, peak=Peak(None, "unknown")) as record:
-        record.write(1, metrics())
+        write(record, 1, metrics())
     assert read(tmp_path / FILE)[0]["mfu"] is None
 
 
 def test_a_resumed_record_has_no_step_twice(tmp_path):
     with recorder(tmp_path) as record:
         for step in (1, 2, 3, 4):
-            record.write(step, metrics(loss=step))
+            write(record, step, metrics(loss=step))
     with open(tmp_path / FILE, "a") as file:
         file.write('{"step": 5, "lo')  # killed in the middle of a line
     with recorder(tmp_path, done=2) as record:
-        record.write(3, metrics(loss=30))
-    assert [(m["step"], m["loss"]) for m in read(tmp_path / FILE)] == [(1, 1), (2, 2), (3, 30)]
+        write(record, 3, metrics(loss=30))
+    lines = read(tmp_path / FILE)
+    assert [(m["step"], m["loss"]) for m in lines] == [(1, 1), (2, 2), (3, 30)]
+    assert [m["drawn_by_source"]["zinc"][0] for m in lines] == [1, 2, 3]
     assert (tmp_path / FILE).read_text().endswith("}\n")
 
 
@@ -104,11 +133,13 @@ def test_a_damaged_line_is_named_and_the_file_kept(tmp_path, damaged):
 
 def test_events_reach_tensorboard(tmp_path):
     with recorder(tmp_path, tensorboard=True) as record:
-        record.write(1, metrics(loss=0.75))
+        write(record, 1, metrics(loss=0.75))
     (events,) = (tmp_path / TENSORBOARD).iterdir()
     content = events.read_bytes()
     assert b"loss/molecule_3d" in content
     assert np.float32(0.75).tobytes() in content
+    assert b"source/zinc" in content
+    assert np.float32(0.25).tobytes() in content
 
 
 def line(step):

@@ -47,6 +47,15 @@ def train_together(config, overrides, out, count):
     return processes.run(script, count, 8 // count)
 
 
+def assert_same_tokens(out, alone):
+    """Counted over all processes, each row once, and as the devices count them."""
+    lines, expected = (metrics.read(run / metrics.FILE) for run in (out, alone))
+    for line, want in zip(lines, expected, strict=True):
+        assert sum(line["tokens_by_source"].values()) == line["tokens"] == want["tokens"]
+        for key in ("tokens_by_modality", "drawn_by_source", "drawn_by_modality"):
+            assert line[key] == want[key], key
+
+
 def losses(out):
     return [line["loss"] for line in metrics.read(out / metrics.FILE)]
 
@@ -65,6 +74,7 @@ def test_the_losses_are_those_of_one_process(run_config, alone, tmp_path, count,
     answers = train_together(config, [], tmp_path / "run", count)
     assert answers == [[6, True]] + [[6, False]] * (count - 1)
     np.testing.assert_allclose(losses(tmp_path / "run"), losses(alone), rtol=2e-6)
+    assert_same_tokens(tmp_path / "run", alone)
     assert [line["step"] for line in metrics.read(tmp_path / "run" / metrics.FILE)] == [
         *range(1, 7)
     ]
@@ -95,6 +105,7 @@ answer(loop.train(load({config!r}), pathlib.Path({out!r}), display=io.StringIO()
     assert stopped == [3, 3]
     assert train_together(run_config, [], out, 4)[0] == [6, True]
     np.testing.assert_allclose(losses(out), losses(alone), rtol=2e-6)
+    assert_same_tokens(out, alone)
 
 
 def start_commands(config, tmp_path, second=()):
