@@ -24,7 +24,7 @@ from biomatrix_jax.tokens.counts import COVERAGE, by_frequency, covering
 from data_pipeline import context
 from data_pipeline import recipe as recipes
 from data_pipeline.composition.compose import CHUNK
-from data_pipeline.composition.views import StructureTokenizers, molecules_of, selfies_of
+from data_pipeline.composition.views import StructureTokenizers, named_smiles, selfies_of
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.recipe import Recipe
@@ -44,7 +44,7 @@ class CountAccount:
     fingerprint: str
     joint: dict[str, int]
     symbols: dict[str, int]
-    molecules: int
+    molecules: int  # of records, and those that texts mention
     lost: dict[str, int]  # views that molecules have not, by reason
 
 
@@ -81,10 +81,10 @@ class CountTask(FilesTask):
         while chunk := list(islice(records, CHUNK)):
             structures = molecules_only.structures(chunk, tally)
             joint += count_joint_tokens(view.struct_selfies for view in structures.values())
-            molecules = [molecule for record in chunk for molecule in molecules_of(record)]
-            found = [selfies_of(one.smiles, one.id, tally) for one in molecules]
+            named = [one for record in chunk for one in named_smiles(record)]
+            found = [selfies_of(smiles, identifier, tally) for identifier, smiles in named]
             symbols += count_symbols(view.selfies for view in found if view)
-            count += len(molecules)
+            count += len(named)
         return CountAccount(fingerprint, dict(joint), dict(symbols), count, dict(tally.lost))
 
 

@@ -15,7 +15,13 @@ from biomatrix_jax.tokens.segments import (
 )
 from data_pipeline.composition.draw import Draw
 from data_pipeline.composition.settings import Composition
-from data_pipeline.records import InteractionRecord, MoleculeRecord, ProteinRecord, Record
+from data_pipeline.records import (
+    InteractionRecord,
+    InterleavedRecord,
+    MoleculeRecord,
+    ProteinRecord,
+    Record,
+)
 from data_pipeline.sources.tally import Tally
 
 if TYPE_CHECKING:
@@ -99,9 +105,11 @@ def selfies_of(smiles: str, record: str, tally: Tally) -> Selfies | None:
     return None
 
 
-def molecules_of(record: Record) -> list[MoleculeRecord]:
-    """The molecules that a record is about."""
-    return [thing for thing in _things(record) if isinstance(thing, MoleculeRecord)]
+def named_smiles(record: Record) -> list[tuple[str, str]]:
+    """(id, SMILES) of all that a record may spell as SELFIES: its molecules, and its mentions."""
+    if isinstance(record, InterleavedRecord):
+        return [(record.id, one.string) for one in record.mentions if one.kind == "molecule"]
+    return [(one.id, one.smiles) for one in _things(record) if isinstance(one, MoleculeRecord)]
 
 
 def _smiles(molecule: MoleculeRecord, draw: Draw, composition: Composition, tally: Tally) -> str:

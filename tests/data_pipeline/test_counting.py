@@ -1,8 +1,10 @@
 """Counting what a vocabulary needs, over a corpus."""
 
 import dataclasses
+import json
 
 import pytest
+import selfies
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.molecule import MoleculeTokenizer
@@ -66,6 +68,18 @@ def test_a_corpus_is_counted_as_it_would_be_composed(recipe, tmp_path):
     chosen = choose(tmp_path / "out" / "joint.tsv", tmp_path / "out" / "selfies.txt")
     assert chosen.selfies[0] == max(symbols, key=symbols.get)
     assert set(chosen.selfies) == set(symbols)
+
+
+def test_molecules_that_texts_mention_are_counted(recipe, tmp_path):
+    """They are spelled as SELFIES behind their mentions."""
+    document = {"id": "1", "text": "They were given aspirin."}
+    (tmp_path / "a.jsonl").write_text(json.dumps(document))
+    source = SourceRecipe("texts", "interleaved", path=str(tmp_path / "a.jsonl"))
+    [record] = sources.read("interleaved", source.path, None, Tally())
+    [mention] = record.mentions
+    found = count(dataclasses.replace(recipe, sources=(source,)), tmp_path / "out")
+    assert found.symbols == count_symbols([selfies.encoder(mention.string)])
+    assert (found.molecules, found.joint) == (1, {})
 
 
 def test_what_a_recipe_leaves_out_is_not_counted(recipe, tmp_path):
