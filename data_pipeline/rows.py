@@ -97,7 +97,7 @@ def row_tasks(
     """The tasks that pack all documents of a source, in their order.
 
     Raises:
-      BadInput: a document is so long that its rows would not fit a shard.
+      BadInput: documents that lie in one record are so long that their rows would not fit a shard.
     """
     most = shard_tokens(row_length)
     records = [
@@ -107,8 +107,9 @@ def row_tasks(
     ]
     if longest := max((tokens for _, tokens in records if tokens > most), default=0):
         raise BadInput(
-            f"source {source}: a document of up to {longest:,} tokens does not fit a shard of "
-            f"{ROWS_PER_SHARD} rows of {row_length}: choose longer rows, or leave it out"
+            f"source {source}: a record of documents has {longest:,} tokens, which may not fit a "
+            f"shard of {ROWS_PER_SHARD} rows of {row_length}: make rows of at least "
+            f"{-(-longest // _half_a_shard())}"
         )
     return [
         RowsTask(source, number, row_length, tuple(_stretches(group)), tuple(end_tokens))
@@ -118,8 +119,12 @@ def row_tasks(
 
 def shard_tokens(row_length: int) -> int:
     """How many tokens of documents share a shard of rows, at most."""
+    return _half_a_shard() * row_length
+
+
+def _half_a_shard() -> int:
     # Best fit leaves at most one row half empty, so that these never take more rows than allowed.
-    return (ROWS_PER_SHARD // 2 - 1) * row_length
+    return ROWS_PER_SHARD // 2 - 1
 
 
 def _stretches(records: Sequence[tuple[DocumentsEntry, int]]) -> Iterator[Stretch]:

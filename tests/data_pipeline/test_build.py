@@ -478,10 +478,13 @@ def test_without_its_documents_a_directory_has_rows_alone(recipe, tmp_path):
     assert manifests.read(tmp_path / "out", checksums=True) == manifest
 
 
-def test_a_document_beyond_a_shard_is_refused(recipe, tmp_path, monkeypatch):
+def test_documents_beyond_a_shard_are_refused_and_how_long_rows_must_be(
+    recipe, tmp_path, monkeypatch
+):
     monkeypatch.setattr(rows, "ROWS_PER_SHARD", 4)
     text = dataclasses.replace(recipe, sources=recipe.sources[1:], row_length=64)
-    with pytest.raises(BadInput, match=r"source text: a document of up to \d+ tokens .* 4 rows"):
+    says = r"source text: a record of documents has (\d+) tokens, .* 4 rows of 64: .* at least \1$"
+    with pytest.raises(BadInput, match=says):
         build(text, tmp_path / "out")
 
 
