@@ -46,13 +46,13 @@ def rounded(value: float, decimals: int | None = None) -> str:
 
 
 def given_facts(texts: Mapping[str, str], properties: Iterable[Property]) -> Facts:
-    """The texts and properties that a record brings; several of one name share a field."""
-    facts = {label: labelled(label, text, "texts") for label, text in texts.items()}
-    lines: dict[str, list[str]] = {}
+    """The texts and properties that a record brings; those of one name share a field."""
+    lines = {label: [f"{label}: {text}"] for label, text in texts.items()}
     for one in properties:
         lines.setdefault(one.name, []).append(described(one))
-    return facts | {
-        name: Fact(partial("\n".join, of_name), "properties") for name, of_name in lines.items()
+    return {
+        label: Fact(partial("\n".join, of_label), "texts" if label in texts else "properties")
+        for label, of_label in lines.items()
     }
 
 

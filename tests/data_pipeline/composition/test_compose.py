@@ -335,6 +335,9 @@ def test_what_a_corpus_brings_stands_in_lines_with_units():
         "Rings: 1",
         f"SMILES: <|mol_smi_start|>{ASPIRIN}<|mol_smi_end|>",
     ]
+    both = molecule(texts={"Use": "a drug"}, properties=(Property("Use", "analgesic"),))
+    [composite] = run([both], **chosen)
+    assert "Use: a drug\nUse: analgesic" in wrapped(composite)
     only = {**NONE, "composite": 1, "smiles": 1, "fields": {"IUPAC name": 1.0}}
     assert wrapped(run([record], **only)[0]).count("\n") == 1
 
