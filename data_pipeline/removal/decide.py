@@ -11,6 +11,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.records import Record
 from data_pipeline.removal import near_duplicates
 from data_pipeline.removal.evaluation_sets import evaluation_keys
+from data_pipeline.removal.identity import KEY_BYTES
 from data_pipeline.removal.keys import FOLDER, KeysTask
 from data_pipeline.removal.settings import Removal
 from data_pipeline.sources.tally import Tally
@@ -110,10 +111,18 @@ def _repetitions(tasks, starts, directory) -> Iterator[tuple[np.ndarray, np.ndar
             members = np.flatnonzero(own[:, 0] % BUCKETS == bucket)
             keys.append(own[members])
             positions.append(start + members)
-        joined, at = _as_words(np.concatenate(keys)), np.concatenate(positions)
-        _, first, which = np.unique(joined, return_index=True, return_inverse=True)
-        again = np.flatnonzero(first[which] != np.arange(len(joined)))
-        yield at[again], at[first[which[again]]]
+        joined, at = np.concatenate(keys), np.concatenate(positions)
+        subject, said = _as_words(joined[:, :KEY_BYTES]), _as_words(joined[:, KEY_BYTES:])
+        # Who says nothing more of a subject repeats whoever was first to have it.
+        first = np.where(said == subject, _first(subject), _first(said))
+        again = np.flatnonzero(first != np.arange(len(at)))
+        yield at[again], at[first[again]]
+
+
+def _first(keys: np.ndarray) -> np.ndarray:
+    """The index of the first that is equal, for each."""
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return first[which]
 
 
 def _near(threshold, codes, tasks, starts, directory) -> Iterator[tuple[int, int]]:

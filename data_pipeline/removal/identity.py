@@ -19,14 +19,25 @@ KEY_BYTES = 16
 Kind = Literal["molecule", "protein"]
 
 
-def record_key(record: Record) -> bytes:
-    """Equal for records that say the same.
+def subject_key(record: Record) -> bytes:
+    """Equal for records about the same.
 
     Molecules are the same by canonical isomeric SMILES, proteins by sequence, texts by their words;
     one with a structure is not the same as one without, since that would lose the structure.
     Interactions are the same where partners and what was measured are.
     """
     return _hash(*_told(record))
+
+
+def record_key(record: Record) -> bytes:
+    """Equal for records about the same that say the same of it, names and titles aside; the
+    `subject_key` where a record brings no texts and no properties."""
+    if isinstance(record, TextRecord | InterleavedRecord):
+        return subject_key(record)
+    said = [f"{label}: {text}" for label, text in record.texts.items()]
+    if not isinstance(record, InteractionRecord):  # of which they are what it is about
+        said += map(described, record.properties)
+    return _hash(subject_key(record).hex(), *sorted(said)) if said else subject_key(record)
 
 
 def entity_keys(record: Record) -> Iterator[bytes]:

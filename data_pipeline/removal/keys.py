@@ -9,7 +9,7 @@ import numpy as np
 
 from data_pipeline.records import InterleavedRecord, TextRecord
 from data_pipeline.removal import near_duplicates
-from data_pipeline.removal.identity import KEY_BYTES, entity_keys, record_key
+from data_pipeline.removal.identity import KEY_BYTES, entity_keys, record_key, subject_key
 from data_pipeline.sources.tally import Tally
 from data_pipeline.tasks import FilesTask, Places
 
@@ -57,7 +57,7 @@ class KeysTask(FilesTask):
         for number, record in enumerate(self.records(Tally())):
             count = number + 1
             if removal.duplicates:
-                records.append(record_key(record))
+                records.append(subject_key(record) + record_key(record))
             if removal.evaluation_sets:
                 own = list(entity_keys(record))
                 entities += own
@@ -66,7 +66,7 @@ class KeysTask(FilesTask):
                 signatures.append(near_duplicates.signature(record.text))
                 signature_of.append(number)
         arrays = (
-            _bytes(records, KEY_BYTES),
+            _bytes(records, 2 * KEY_BYTES),
             _bytes(entities, KEY_BYTES),
             np.array(entity_of, np.int64),
             _bytes(signatures, near_duplicates.SIGNATURE_BYTES),

@@ -11,7 +11,9 @@ class Removal:
     """All of it is off where nothing is said.
 
     Attributes:
-      duplicates: leave out what an earlier source or an earlier record of the same source has.
+      duplicates: leave out what an earlier source or an earlier record of the same source has. A
+        molecule or protein of which a record tells more, in texts or properties, is left out only
+        where the same was told.
       near_duplicates: leave out texts that share this much of their runs of five words with an
         earlier one (Jaccard similarity, estimated); 0: none.
       evaluation_sets: leave out records about anything that these hold.

@@ -1,5 +1,6 @@
 """What is left out of a build: repetitions within and across corpora, and evaluation sets."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -19,11 +20,13 @@ from data_pipeline.records import (
     ProteinRecord,
     TextRecord,
 )
-from data_pipeline.removal.decide import Verdict
+from data_pipeline.removal.decide import Verdict, decide
 from data_pipeline.removal.evaluation_sets import EvaluationSet, evaluation_keys
 from data_pipeline.removal.identity import entity_key, entity_keys, record_key
+from data_pipeline.removal.keys import KeysTask
 from data_pipeline.removal.settings import Removal
 from data_pipeline.sources.tally import Tally
+from data_pipeline.tasks import Places
 
 ALANINE = "C[C@H](N)C(=O)O"
 
@@ -65,6 +68,27 @@ def test_records_are_the_same_by_what_they_say():
     ]
     for one, other in different:
         assert record_key(one) != record_key(other)
+
+
+def test_what_a_record_tells_of_a_known_molecule_stays(tmp_path, monkeypatch):
+    """A description, or a measured value, would be lost with its record."""
+    bare = molecule("CCO")
+    told = dataclasses.replace(bare, texts={"Description": "Burns well."})
+    measured = dataclasses.replace(bare, properties=(Property("Boiling point", 78.4, "°C"),))
+    named = dataclasses.replace(bare, name="ethanol")
+    monkeypatch.setattr(
+        KeysTask, "records", lambda task, tally: iter({"a": [told], "b": corpus}[task.inputs[0]])
+    )
+    corpus = [bare, named, told, measured, measured, molecule("CCN")]
+    sources = tuple(SourceRecipe(name, "nci") for name in "ab")
+    removal = Removal(duplicates=True)
+    recipe = Recipe(sources, "", removal=removal)
+    tasks = [KeysTask(recipe, number, 0, (name,)) for number, name in enumerate("ab")]
+    places = Places(tmp_path, tmp_path, tmp_path)
+    counts = [task.do(places, "").records for task in tasks]
+    verdict = decide(removal, tasks, counts, tmp_path)[1]
+    assert list(verdict.keep(iter(corpus), tally := Tally())) == [measured, corpus[-1]]
+    assert tally.dropped == {"repeats a record of a": 3, "repeats a record of b": 1}
 
 
 def test_a_text_with_an_unpaired_surrogate_has_a_key():
