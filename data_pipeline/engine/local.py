@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.engine import Done, Engine, Work
@@ -29,6 +29,7 @@ def local(workers: int) -> Engine:
 def _in_processes(work: Work, tasks: Sequence[Assigned], done: Done, workers: int) -> None:
     # Not by forking: JAX and RDKit have threads in this process.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare)
+    others = set(active_children())
     try:
         futures = {pool.submit(work, task): task for task in tasks}
         for future in as_completed(futures):
@@ -38,6 +39,10 @@ def _in_processes(work: Work, tasks: Sequence[Assigned], done: Done, workers: in
         raise BadInput(
             "a worker process died, likely for memory: use fewer --workers; what is done is kept"
         ) from None
+    except (KeyboardInterrupt, SystemExit):
+        for worker in set(active_children()) - others:  # else they would end their tasks first
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
