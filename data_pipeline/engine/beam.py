@@ -52,11 +52,16 @@ def _one_line():
             f"--runner needs Apache Beam ({error}): pip install 'biomatrix-jax[beam]'"
         ) from None
     except Exception as error:
-        if found := re.search(r"\bBadInput: (.+?)(?: \[while running|\n|$)", _whole(error)):
-            raise BadInput(found[1]) from None
+        for name in _names(BadInput):  # or of a kind of it
+            if found := re.search(rf"\b{name}: (.+?)(?: \[while running|\n|$)", _whole(error)):
+                raise BadInput(found[1]) from None
         raise
     finally:
         logger.setLevel(before)
+
+
+def _names(kind: type) -> list[str]:
+    return [kind.__name__, *(name for below in kind.__subclasses__() for name in _names(below))]
 
 
 def _whole(error: BaseException) -> str:

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.structure.protein.errors import UnreadableFile
 from biomatrix_jax.tokens import base_tokenizer_path
 from data_pipeline import tasks
 from data_pipeline.build import build
-from data_pipeline.engine.beam import beam
+from data_pipeline.engine.beam import _one_line, beam
 from data_pipeline.recipe import Recipe, SourceRecipe
 
 pytest.importorskip("apache_beam", reason="needs the extra `beam`")
@@ -49,3 +50,14 @@ def test_what_a_task_refuses_on_a_runner_is_one_line(recipe, tmp_path):
         build(recipe, tmp_path / "out", engine=beam([]))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_refusal_of_any_kind_is_one_line():
+    """What a runner says of an error that it met in a task, here of a subclass of BadInput."""
+    said = (
+        "Traceback (most recent call last):\n  File ...\nbiomatrix_jax.structure.protein.errors."
+        "UnreadableFile: 1abc.cif: cut short [while running 'work']\n"
+    )
+    assert issubclass(UnreadableFile, BadInput)
+    with pytest.raises(BadInput, match=r"^1abc\.cif: cut short$"), _one_line():
+        raise RuntimeError(said)
