@@ -69,6 +69,11 @@ class Options(Limited):
         if "limit" in self.document_options:
             raise BadInput("document_options: the limit is that of interleaved itself")
 
+    def paths_beside(self) -> list[Path]:
+        """Its own, and those of the documents' reader."""
+        theirs = [] if self.documents == ANNOTATED else self.of_documents().paths_beside()
+        return [*super().paths_beside(), *theirs]
+
     def of_documents(self) -> Any:
         """The options of the documents' reader."""
         kind = sources.reader(self.documents).Options

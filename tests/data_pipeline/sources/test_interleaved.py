@@ -4,6 +4,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -253,3 +254,11 @@ def test_what_is_missing_is_named(options, message):
     with pytest.raises(BadInput, match=message) as error:
         read(None, **options, limit=1)
     assert "\n" not in str(error.value)
+
+
+def test_files_beside_are_those_of_the_documents_too():
+    """What decides the records: a build that goes on must see that one of them changed."""
+    options = Options(
+        documents="pubmed", document_options={"deleted": "gone.txt"}, entities="table.sqlite"
+    )
+    assert options.paths_beside() == [Path("table.sqlite"), Path("gone.txt")]
