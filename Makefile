@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help env lint format test test-slow test-torch quickstart configs goldens lock clean
+.PHONY: help env lint format test test-slow test-torch quickstart data-demo configs goldens lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ test-torch: env  ## the live comparisons with transformers (installs the torch e
 
 quickstart: env  ## the main job, end to end, into quickstart/
 	$(BIN)/biomatrix quickstart --out quickstart --overwrite
+
+data-demo: env  ## a mixture from real downloads through the data pipeline, into build/data-demo/
+	$(BIN)/python benchmarks/data_demo.py --json benchmarks/results/data_demo.json
 
 configs: env  ## rewrite the resolved text of configurations and recipes
 	$(BIN)/python configs/resolve.py
