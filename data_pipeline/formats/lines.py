@@ -12,9 +12,6 @@ from biomatrix_jax.reading import open_binary
 
 Entry = tuple[str, dict | BadInput]  # where it stands, what it is
 
-# The csv module's own limit is 128 KiB a field; sequences and descriptions may be longer.
-csv.field_size_limit(2**31 - 1)
-
 
 def read_lines(path: str | Path) -> Iterator[bytes]:
     """The lines of a file, plain or compressed, without their ends; raises as `open_binary`."""
@@ -111,10 +108,15 @@ def _row(line: bytes, separator: str) -> list[str] | BadInput:
 def _fields(line: str, separator: str) -> list[str]:
     if separator == "\t":
         return line.split("\t")
+    # Sequences and descriptions may be longer than the csv module lets a field be, a limit of the
+    # whole process on which other readers rely.
+    limit = csv.field_size_limit(max(csv.field_size_limit(), len(line)))
     try:
         return next(csv.reader([line], delimiter=separator, strict=True))
     except csv.Error as error:
         raise BadInput(f"not CSV ({error})") from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _json_object(line: bytes) -> dict:

@@ -1,5 +1,6 @@
 """Lines, JSON Lines and tables: what is an entry, where it stands, and why one is none."""
 
+import csv
 import gzip
 
 import pytest
@@ -73,8 +74,10 @@ def test_comma_separated_fields_may_be_quoted(tmp_path):
 def test_a_field_may_be_longer_than_the_csv_module_takes(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,sequence\n1," + "A" * 10_000_000 + "\n")
+    limit = csv.field_size_limit()
     [(_, row)] = lines.table(path, ["sequence"], ",")
     assert len(row["sequence"]) == 10_000_000
+    assert csv.field_size_limit() == limit  # it is the whole process's: tables of SMILES rely on it
 
 
 @pytest.mark.parametrize(
