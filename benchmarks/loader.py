@@ -1,15 +1,16 @@
-"""Tokens per second of the training loader, beside a Grain pipeline that packs while it loads.
+"""Tokens per second of the training loader, beside pipelines that pack while they load.
 
     python benchmarks/loader.py [--data DIR] [--json FILE]
 
-Both read the same documents from ArrayRecord shards with the same compression in this process, and
-both give batches of tokens, segment ids, positions, targets and modality. The peer,
+All read the same documents in this process, ours and Grain's from ArrayRecord shards with the same
+compression, and all give batches of tokens, segment ids, positions, targets and modality. The peer,
 `grain-pack-while-loading`, is the usual way with Grain: one document per record, shuffled, packed
-by `grain.experimental.FirstFitPackIterDataset`, batched. Without --data the documents are made up,
-with lengths spread like those of molecules, abstracts and proteins.
+by `grain.experimental.FirstFitPackIterDataset`, batched. HF datasets and mosaicml-streaming
+(`loader_peers`) take part where they are installed, and are skipped with a line elsewhere. Without
+--data the documents are made up, with lengths spread like those of molecules, abstracts, proteins.
 
 The rate that counts is tokens per second of processor time, over all threads: it does not depend on
-how many cores are idle. Rounds alternate between the two, and medians are reported.
+how many cores are idle. Rounds alternate between them, and medians are reported.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grain
+import loader_peers
 import machine
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -60,6 +62,9 @@ def main() -> None:
             OURS: lambda: ours(data, row_length, arguments.batch),
             PEER: lambda: peer(documents, row_length, arguments.batch),
         }
+        pipelines |= loader_peers.installed(
+            lambda: read_documents(documents), Path(scratch), row_length, arguments.batch
+        )
         result = compare(pipelines, arguments.rounds, arguments.seconds)
     print(table(result))
     if arguments.json:
@@ -73,11 +78,7 @@ def ours(data: Path, row_length: int, batch: int) -> Iterator[dict]:
 
 def peer(documents: str, row_length: int, batch: int) -> Iterator[dict]:
     def parse(record: bytes) -> dict:
-        tokens = len(record) // 5
-        return {
-            "tokens": np.frombuffer(record, "<i4", tokens),
-            "modality": np.frombuffer(record, "u1", tokens, 4 * tokens),
-        }
+        return dict(zip(("tokens", "modality"), parse_document(record), strict=True))
 
     def derive(packed: dict) -> dict:
         segment_ids = packed["tokens_segment_ids"]
@@ -108,7 +109,8 @@ def peer(documents: str, row_length: int, batch: int) -> Iterator[dict]:
 
 def compare(pipelines: dict, rounds: int, seconds: float) -> dict:
     """Rounds of each pipeline in turn, each begun afresh with one batch that is not measured."""
-    about = machine.describe(("grain", "array_record", "numpy"))
+    packages = ("grain", "array_record", "numpy", "datasets", "mosaicml-streaming")
+    about = machine.describe(packages)
     measured = {name: [] for name in pipelines}
     for _ in range(rounds):
         for name, make in pipelines.items():
@@ -120,8 +122,13 @@ def compare(pipelines: dict, rounds: int, seconds: float) -> dict:
         | {"rounds": results}
         for name, results in measured.items()
     }
-    ratio = summary[OURS]["tokens_per_core_second"] / summary[PEER]["tokens_per_core_second"]
-    return {"machine": about, "pipelines": summary, "ratio": ratio}
+    ours = summary[OURS]["tokens_per_core_second"]
+    ratios = {
+        name: ours / rate["tokens_per_core_second"]
+        for name, rate in summary.items()
+        if name != OURS
+    }
+    return {"machine": about, "pipelines": summary, "ratios": ratios}
 
 
 def one_round(batches: Iterator[dict], seconds: float) -> dict[str, float]:
@@ -205,18 +212,33 @@ def unpack(data: Path, scratch: Path) -> str:
     return path
 
 
+def parse_document(record: bytes) -> loader_peers.Document:
+    tokens = len(record) // 5
+    return (
+        np.frombuffer(record, "<i4", tokens),
+        np.frombuffer(record, "u1", tokens, 4 * tokens),
+    )
+
+
+def read_documents(path: str) -> Iterator[loader_peers.Document]:
+    source = grain.sources.ArrayRecordDataSource([path])
+    for index in range(len(source)):
+        yield parse_document(source[index])
+
+
 def table(result: dict) -> str:
     lines = [
         machine.text(result["machine"]),
         "",
-        f"{'pipeline':26} {'tokens/s/core':>14} {'tokens/s':>12} {'fill':>7}",
+        f"{'pipeline':38} {'tokens/s/core':>14} {'tokens/s':>12} {'fill':>7}",
     ]
     for name, rate in result["pipelines"].items():
         lines.append(
-            f"{name:26} {rate['tokens_per_core_second']:14,.0f} {rate['tokens_per_second']:12,.0f} "
+            f"{name:38} {rate['tokens_per_core_second']:14,.0f} {rate['tokens_per_second']:12,.0f} "
             f"{rate['fill']:7.2%}"
         )
-    return "\n".join([*lines, "", f"ratio by core: {result['ratio']:.1f}"])
+    lines += ["", *(f"by core beside {name}: {x:.1f}" for name, x in result["ratios"].items())]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
