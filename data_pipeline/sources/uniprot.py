@@ -4,7 +4,8 @@ From https://www.uniprot.org/help/downloads: `uniprot_sprot` and `uniprot_trembl
 (`.dat.gz`) or XML (`.xml.gz`), licence CC BY 4.0; the same is read from either. Of each entry: the
 sequence; the recommended name, or what the submitter calls the protein, as the title; other names,
 genes, organism, EC numbers, comments, GO terms and keywords, each under a plain label. What is left
-out of them is in `formats.uniprot`.
+out of them is in `formats.uniprot`. FASTA (`.fasta.gz`) has of these the sequence, that name, one
+gene and the organism.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ import numpy as np
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
 from biomatrix_jax.structure.protein.chains import Limits
-from data_pipeline.formats import uniprot_flat, uniprot_xml
+from data_pipeline.formats import uniprot_fasta, uniprot_flat, uniprot_xml
 from data_pipeline.formats.uniprot import ASPECTS, TOPICS, Entry
 from data_pipeline.records import ProteinRecord
 from data_pipeline.sources.entries import records
@@ -27,6 +28,8 @@ from data_pipeline.sources.options import Limited
 from data_pipeline.sources.sequences import checked
 from data_pipeline.sources.structures import chains, check_plddt, models, plddt
 from data_pipeline.sources.tally import Tally
+
+_SYNTAX = {b"<": uniprot_xml, b">": uniprot_fasta}  # by the first character
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,13 @@ class Options(Limits, Limited):
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
-    return corpus_files(path, "uniprot", (".dat", ".txt", ".xml"))
+    return corpus_files(path, "uniprot", (".dat", ".txt", ".xml", ".fasta", ".fa"))
 
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     """One record per entry, called by its accession."""
     with open_binary(file) as begin:
-        syntax = uniprot_xml if begin.read(64).lstrip().startswith(b"<") else uniprot_flat
+        syntax = _SYNTAX.get(begin.read(64).lstrip()[:1], uniprot_flat)
     folder = _models(options.structures) if options.structures else None
 
     def record(accession: str, entry: Entry) -> ProteinRecord:

@@ -68,6 +68,43 @@ def test_both_formats_give_the_same_record(tmp_path, name, text):
     assert not tally.lost
 
 
+def test_fasta_has_name_gene_and_organism(tmp_path):
+    content = b"""\
+>sp|Q8AWH3|SX17A_XENTR Transcription factor Sox-17-alpha OS=Xenopus tropicalis OX=8364 GN=sox17a \
+PE=2 SV=1
+MSSPD
+GGYA
+>tr|M4KW32|M4KW32_BACIU Transporter (ATP=ADP) (Fragment) OS=Bacillus subtilis (strain 168) \
+GN=opuBA PE=4 SV=1 Split=0
+MKV
+>tr|A0A1|A0A1_9ZZZZ Uncharacterized protein
+MAA
+>mine of another kind
+MCC
+>sp|P1|P1_HUMAN Lower OS=Homo sapiens
+MkV
+"""
+    records, tally = read(tmp_path / "a.fasta.gz", gzip.compress(content))
+    assert [(r.id, r.title, r.sequence, dict(r.texts)) for r in records] == [
+        (
+            "Q8AWH3",
+            "Transcription factor Sox-17-alpha",
+            "MSSPDGGYA",
+            {"Gene": "sox17a", "Organism": "Xenopus tropicalis"},
+        ),
+        (
+            "M4KW32",
+            "Transporter (ATP=ADP)",
+            "MKV",
+            {"Gene": "opuBA", "Organism": "Bacillus subtilis (strain 168)"},
+        ),
+        ("A0A1", "Uncharacterized protein", "MAA", {}),
+        ("mine", "", "MCC", {}),
+    ]
+    assert tally.lost == {"no name": 1}
+    assert tally.dropped == {"sequence with lower-case letters": 1}
+
+
 def test_the_content_says_which_format_it_is(tmp_path):
     for text in (FLAT, xml(XML_ENTRY)):
         [record], _ = read(tmp_path / "nameless", text.encode())
