@@ -16,7 +16,7 @@ class Size:
       structure_steps: of the molecule structure tokenizer's training.
       overrides: of the shipped configuration of the training run.
       segments: modality -> how many are generated, and of how many tokens at most.
-      structures: files of protein structures that are read; None for all.
+      structures: protein chains that are read; None for all.
       protein_tokenizer: its directory, or `default` for the shipped one.
     """
 
