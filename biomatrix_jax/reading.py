@@ -16,6 +16,7 @@ from biomatrix_jax.errors import BadInput
 # How each kind of compression begins, and how its files are called.
 _BEGINS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
+COMPRESSED = tuple(_SUFFIXES)
 
 
 def within(where: str | Path) -> list[Path]:

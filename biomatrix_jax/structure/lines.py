@@ -8,9 +8,9 @@ from typing import IO
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
-from biomatrix_jax.reading import open_binary
+from biomatrix_jax.reading import COMPRESSED, open_binary
 
-_UNWRITTEN = (".zst", ".bz2", ".xz")
+_UNWRITTEN = tuple(suffix for suffix in COMPRESSED if suffix != ".gz")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

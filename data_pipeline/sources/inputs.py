@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.reading import within
-
-COMPRESSED = ("", ".gz", ".zst", ".bz2", ".xz")
+from biomatrix_jax.reading import COMPRESSED, within
 
 
 def corpus_files(path: str | None, name: str, suffixes: Sequence[str]) -> list[Path]:
@@ -24,7 +22,7 @@ def corpus_files(path: str | None, name: str, suffixes: Sequence[str]) -> list[P
         raise BadInput(f"{name}: no data in the box, give the path of the corpus")
     if Path(path).is_file():
         return [Path(path)]
-    endings = tuple(suffix + packed for suffix in suffixes for packed in COMPRESSED)
+    endings = tuple(suffix + packed for suffix in suffixes for packed in ("", *COMPRESSED))
     if found := [file for file in within(path) if file.is_file() and file.name.endswith(endings)]:
         return found
     raise BadInput(f"{path}: no file that ends in {', '.join(suffixes)} (compressed or not)")

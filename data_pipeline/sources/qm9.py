@@ -20,12 +20,13 @@ from typing import ClassVar
 from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.reading import COMPRESSED
 from data_pipeline.assets import qm9pack
 from data_pipeline.formats.lines import table
 from data_pipeline.formats.sdf import SdfEntry, sdf_entries
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.columns import Column, numbers
-from data_pipeline.sources.inputs import COMPRESSED, corpus_files
+from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_conformer, parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally

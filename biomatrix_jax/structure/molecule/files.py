@@ -12,14 +12,13 @@ from pathlib import Path
 from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.reading import open_binary, within
+from biomatrix_jax.reading import COMPRESSED, open_binary, within
 from biomatrix_jax.structure.molecule.embedding import with_conformer
 from biomatrix_jax.structure.molecule.errors import UnreadableMolecule
 
 SDF_SUFFIXES = (".sdf", ".sd", ".mol")
 TABLE_SUFFIXES = (".smi", ".smiles", ".csv", ".tsv")
 SUFFIXES = SDF_SUFFIXES + TABLE_SUFFIXES
-PACKED = (".gz", ".zst", ".bz2", ".xz")  # each may also have one of these
 NAME_COLUMNS = ("name", "id")
 MAX_ENTRY = 2**26  # bytes of one SDF entry; a molecule of 1,000 atoms takes 2**16
 
@@ -63,7 +62,7 @@ def molecule_files(where: str | Path) -> list[Path]:
 def suffix_of(path: Path) -> str:
     """What of SUFFIXES the name ends in, compression aside; nothing where it is none of them."""
     name = Path(path.name.lower())
-    suffix = Path(name.stem if name.suffix in PACKED else name).suffix
+    suffix = Path(name.stem if name.suffix in COMPRESSED else name).suffix
     return suffix if suffix in SUFFIXES else ""
 
 
@@ -213,7 +212,7 @@ def _decode(line: bytes) -> str:
 def _expected() -> str:
     return (
         f"SDF ({', '.join(SDF_SUFFIXES)}) or tables with SMILES ({', '.join(TABLE_SUFFIXES)}), "
-        f"each also compressed ({', '.join(PACKED)})"
+        f"each also compressed ({', '.join(COMPRESSED)})"
     )
 
 

@@ -19,13 +19,14 @@ from biomatrix_jax.structure.protein.errors import (
     TooLong,
     TooManyMissing,
 )
+from biomatrix_jax.structure.protein.gaps import CA_STEP
 
 if TYPE_CHECKING:
     from Bio.PDB import Chain as BioChain
     from Bio.PDB.Residue import Residue
 
 BACKBONE = ("N", "CA", "C", "O")
-CA_STEP = 3.8  # angstrom from one CA to the next
+FARTHEST = 1e6  # angstrom from the origin; further out float32 does not hold a bond
 LETTERS = {
     "ALA": "A", "ARG": "R", "ASN": "N", "ASP": "D", "CYS": "C", "GLN": "Q", "GLU": "E",
     "GLY": "G", "HIS": "H", "ILE": "I", "LEU": "L", "LYS": "K", "MET": "M", "PHE": "F",

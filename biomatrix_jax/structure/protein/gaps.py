@@ -16,7 +16,7 @@ import numpy as np
 
 from biomatrix_jax.errors import BadInput
 
-CA_STEP = 3.8
+CA_STEP = 3.8  # angstrom from one CA to the next
 # Bonds inside a residue as (from, to, length), atoms in the order N, CA, C, O.
 BONDS = ((0, 1, 1.458), (1, 2, 1.525), (2, 3, 1.231))
 PEPTIDE_BOND = 1.329  # C to the next residue's N

@@ -10,11 +10,11 @@ from math import nan
 from typing import TYPE_CHECKING, NamedTuple
 
 from biomatrix_jax.structure.protein.assembly import Assembly, Atom, Unreadable
+from biomatrix_jax.structure.protein.chains import FARTHEST
 
 if TYPE_CHECKING:
     from gemmi import cif
 
-FARTHEST = 1e6  # angstrom from the origin; further out float32 does not hold a bond
 _INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _UNKNOWN = (".", "?")

@@ -15,12 +15,12 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.packaged import DEFAULT, tokenizer_path
 from biomatrix_jax.structure.protein import gaps, weights
 from biomatrix_jax.structure.protein.buckets import batches
+from biomatrix_jax.structure.protein.chains import FARTHEST
 from biomatrix_jax.structure.protein.config import ProteinVQVAEConfig
 from biomatrix_jax.structure.protein.graph import RESIDUES, featurise
 from biomatrix_jax.structure.protein.quantizer import NO_CODE
 from biomatrix_jax.structure.protein.vqvae import ProteinVQVAE
 
-FARTHEST = 1e6  # angstrom; so far from the origin float32 does not hold a bond any more
 # Of a batch on an accelerator. A CPU is busy with one chain: see benchmarks/proteins.py.
 RESIDUES_AT_ONCE = 8192
 # Letters of no single residue, and of residues that the published encoder never saw.
