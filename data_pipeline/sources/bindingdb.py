@@ -19,12 +19,12 @@ from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import split_rows
-from data_pipeline.records import InteractionRecord, ProteinRecord
+from data_pipeline.records import InteractionRecord, MoleculeRecord, ProteinRecord
 from data_pipeline.sources.columns import Column
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each, protein
 from data_pipeline.sources.measurements import properties
-from data_pipeline.sources.molecules import from_smiles
+from data_pipeline.sources.molecules import NoMolecule, from_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
@@ -123,15 +123,31 @@ def _interaction(row: _Row, identifier: str) -> tuple[InteractionRecord, list[st
         raise BadInput("no measurement")
     under = {column.key: row[column.key].removesuffix("C") for column in CONDITIONS}  # "37.00 C"
     conditions, also_lost = properties(under, CONDITIONS)
-    name = row[LIGAND_NAMES].split("::", 1)[0]
-    ligand = from_smiles(row[LIGAND], f"BDBM{row[MONOMER]}", name)
+    ligand, unread = _ligand(row)
     proteins, changed = _chains(row)
     target = next(filter(None, (row[column] for column in TARGET)), "")
     texts = {
         label: text for label, text in (("Target", target), ("Organism", row[ORGANISM])) if text
     }
     record = InteractionRecord(identifier, (*proteins, ligand), measures + conditions, texts)
-    return record, lost + also_lost + changed
+    return record, lost + also_lost + unread + changed
+
+
+def _ligand(row: _Row) -> tuple[MoleculeRecord, list[str]]:
+    """The ligand, and what was lost of it.
+
+    Of what ChemAxon writes behind a SMILES, RDKit does not know which side of a bicycle an atom is
+    on (`|THB:9:7:1:3.4|`) and refuses it all; the SMILES has its other stereo itself.
+    """
+    smiles, identifier = row[LIGAND], f"BDBM{row[MONOMER]}"
+    name = row[LIGAND_NAMES].split("::", 1)[0]
+    try:
+        return from_smiles(smiles, identifier, name), []
+    except NoMolecule:
+        bare, bar, _ = smiles.partition(" |")
+        if not bar:
+            raise
+        return from_smiles(bare, identifier, name), ["extension of the SMILES that RDKit refuses"]
 
 
 def _chains(row: _Row) -> tuple[list[ProteinRecord], list[str]]:

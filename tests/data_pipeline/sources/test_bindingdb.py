@@ -133,9 +133,24 @@ def test_sequences_wholly_in_lower_case_are_put_in_capitals_and_counted(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("extension", "lost"),
+    [
+        (" |r,c:0|", {}),
+        (" |r,THB:0:1:2.3:5.6|", {"extension of the SMILES that RDKit refuses": 1}),
+        (" |TLB:10:9:6.7:20.15,THB:9:7:1:3.4|", {"extension of the SMILES that RDKit refuses": 1}),
+    ],
+)
+def test_what_rdkit_refuses_behind_a_smiles_costs_only_itself(tmp_path, extension, lost):
+    text = line([("MK", "")], Ligand_SMILES=f"C[C@H](N)C(=O)O{extension}")
+    [record], tally = read(tmp_path / "a.tsv", text, LIGAND_COLUMNS + numbered(1))
+    assert (record.partners[-1].smiles, tally.lost) == ("C[C@H](N)C(=O)O", lost)
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         (line([("MK", "")], Ligand_SMILES="C1CC"), "SMILES does not parse"),
+        (line([("MK", "")], Ligand_SMILES="C1CC |THB:0:1:2.3:5.6|"), "SMILES does not parse"),
         (line([("MK", "")], Ligand_SMILES=""), "no atoms"),
         (line([("MkvLA", "")]), "sequence with lower-case letters"),
         (line([("MK-LA", "")]), "sequence with gaps"),
