@@ -48,6 +48,7 @@ def _of_tar(path: str | Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, 
                 for member in archive:
                     if member.isfile() and member.name.endswith(suffixes):
                         yield member.name, archive.extractfile(member)
+                    archive.members.clear()  # else it keeps all, 700 bytes each of a million
             if whole.ending.strip(b"\0"):  # tarfile takes a cut between two files for the end
                 raise tarfile.ReadError("its end is missing")
         except tarfile.TarError as error:
@@ -61,7 +62,7 @@ def _of_zip(path: str | Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, 
                 if not info.is_dir() and info.filename.endswith(suffixes):
                     with archive.open(info) as content:
                         yield info.filename, content
-    except zipfile.BadZipFile as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from None
     except (NotImplementedError, RuntimeError) as error:  # unknown compression, a password
         raise BadInput(f"{path}: zip archive that cannot be read ({error})") from None

@@ -82,6 +82,15 @@ def test_memory_does_not_grow_with_a_member(tmp_path, pack):
     assert peak < 2**20
 
 
+def test_memory_does_not_grow_with_the_members_of_a_tar(tmp_path):
+    path = tar(tmp_path / "a.tar", {f"{n}.xml": b"" for n in range(3000)})
+    tracemalloc.start()
+    assert sum(1 for _ in archives.open_members(path, (".xml",))) == 3000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3000 * 100  # a TarInfo has some 700 bytes
+
+
 def test_a_tar_that_is_cut_anywhere_says_so(tmp_path):
     whole = tar(tmp_path / "a.tar", {f"{n}.xml": b"<a/>" * 300 for n in range(9)}).read_bytes()
     path = tmp_path / "cut.tar"
@@ -110,7 +119,8 @@ def test_damaged_zips_say_so(tmp_path):
     files = {f"{n}.xml": random.Random(n).randbytes(5000) for n in range(3)}
     whole = zipped(tmp_path / "a.zip", files).read_bytes()
     path = tmp_path / "cut.zip"
-    for damaged in (whole[:-30], whole[:7000], whole[:6000] + b"\0" * 9 + whole[6009:]):
+    short = whole[:10] + whole[50:]  # places in it begin before its first byte
+    for damaged in (whole[:-30], whole[:7000], whole[:6000] + b"\0" * 9 + whole[6009:], short):
         path.write_bytes(damaged)
         with pytest.raises(BadInput, match=r"cut\.zip: damaged or truncated archive") as error:
             read(path)
