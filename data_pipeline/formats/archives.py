@@ -13,7 +13,15 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
 
 _BLOCK = 512  # bytes; a tar archive ends in blocks of zeros
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    UnicodeDecodeError,  # of a name
+)
 
 
 def open_members(path: str | Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, BinaryIO]]:

@@ -119,8 +119,11 @@ def test_damaged_zips_say_so(tmp_path):
     files = {f"{n}.xml": random.Random(n).randbytes(5000) for n in range(3)}
     whole = zipped(tmp_path / "a.zip", files).read_bytes()
     path = tmp_path / "cut.zip"
-    short = whole[:10] + whole[50:]  # places in it begin before its first byte
-    for damaged in (whole[:-30], whole[:7000], whole[:6000] + b"\0" * 9 + whole[6009:], short):
+    short = whole[:10] + whole[200:]  # its first file begins before its first byte
+    odd = bytearray(whole)
+    odd[odd.rindex(b"PK\1\2") + 9] |= 8  # says that names are UTF-8
+    odd[odd.rindex(b"2.xml")] = 0xFF
+    for damaged in (whole[:-30], whole[:7000], whole[:6000] + b"\0" * 9 + whole[6009:], short, odd):
         path.write_bytes(damaged)
         with pytest.raises(BadInput, match=r"cut\.zip: damaged or truncated archive") as error:
             read(path)
