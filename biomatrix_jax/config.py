@@ -7,6 +7,7 @@ defaults, applies `key=value` overrides and validates strictly; `dump` writes th
 
 import dataclasses
 import difflib
+import functools
 import itertools
 import json
 import math
@@ -333,16 +334,23 @@ def from_dict(cls: type[T], tree: dict, where: str) -> T:
     Raises:
       BadInput: names the key, what was expected and what was found.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     _check_tree(cls, tree, where)
     try:
         # Through JSON because only there pydantic's strict mode takes mappings for dataclasses.
-        return TypeAdapter(cls).validate_json(json.dumps(tree), strict=True)
+        return _adapter(cls).validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
         raise BadInput(f"{where}: " + "; ".join(map(_explain, error.errors()))) from None
     except (TypeError, ValueError) as error:  # a date; an anchor that holds itself
         raise BadInput(f"{where}: a value that is not plain data: {_one_line(error)}") from None
+
+
+@functools.cache  # making one takes longer than using it: a build reads thousands of accounts
+def _adapter(cls: type):
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
 
 
 def _check_tree(cls: type, tree: Any, where: str, prefix: str = "") -> None:
