@@ -11,7 +11,6 @@ quite the text that BERN2 was given (see `alignment`). `id` is ["CUI-less"] wher
 `prob` may be null; version 1.0 wrote MESH: and EntrezGene: for mesh: and NCBIGene:.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
-from data_pipeline.formats.lines import Entry, decoded, numbered
+from data_pipeline.formats.lines import Entry, json_value, numbered
 
 NAMED = {"drug", "chemical", "gene", "protein"}  # types that may have a SMILES or a sequence
 
@@ -122,11 +121,9 @@ def _whole(path: str | Path) -> Iterator[Entry]:
 def _answer(content: bytes, where: str) -> Iterator[Entry]:
     """The documents of one answer."""
     try:
-        value = json.loads(decoded(content))
+        value = json_value(content)
     except BadInput as error:
         yield where, error
-    except (json.JSONDecodeError, RecursionError):
-        yield where, BadInput("not JSON")
     else:
         several = isinstance(value, list)
         for number, entry in enumerate(value if several else [value]):

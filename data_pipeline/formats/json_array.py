@@ -1,6 +1,5 @@
 """Files that hold one JSON array of objects, however large, object by object."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import BinaryIO
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
-from data_pipeline.formats.lines import Entry, decoded
+from data_pipeline.formats.lines import Entry, json_object
 
 CHUNK = 1 << 20  # bytes read at a time
 LARGEST = 1 << 26  # bytes of an object: where one does not end, the rest is not read into memory
@@ -99,8 +98,6 @@ class _Text:
 
 def _parsed(text: bytes) -> dict | BadInput:
     try:
-        return json.loads(decoded(text))
-    except (json.JSONDecodeError, RecursionError):
-        return BadInput("not JSON")
+        return json_object(text)
     except BadInput as error:
         return error

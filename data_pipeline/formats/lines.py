@@ -2,15 +2,19 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
 
 Entry = tuple[str, dict | BadInput]  # where it stands, what it is
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # most are in pairs, which spell a character
 
 
 def read_lines(path: str | Path) -> Iterator[bytes]:
@@ -36,11 +40,35 @@ def decoded(line: bytes) -> str:
         raise BadInput("not UTF-8") from None
 
 
+def json_value(content: bytes) -> Any:
+    """Raises BadInput: "not UTF-8", "not JSON", or "not Unicode" where half a character is escaped:
+    such text can be in memory and nowhere else."""
+    text = decoded(content)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError also for an integer of thousands of digits
+        raise BadInput("not JSON") from None
+    if _SURROGATE.search(content):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise BadInput("not Unicode (half of a surrogate pair)") from None
+    return value
+
+
+def json_object(content: bytes) -> dict:
+    """Raises BadInput as `json_value`, or "not a JSON object"."""
+    value = json_value(content)
+    if not isinstance(value, dict):
+        raise BadInput("not a JSON object")
+    return value
+
+
 def json_objects(path: str | Path) -> Iterator[Entry]:
     """The objects of a file of JSON Lines."""
     for where, line in numbered(path):
         try:
-            yield where, _json_object(line)
+            yield where, json_object(line)
         except BadInput as error:
             yield where, error
 
@@ -117,15 +145,3 @@ def _fields(line: str, separator: str) -> list[str]:
         raise BadInput(f"not CSV ({error})") from None
     finally:
         csv.field_size_limit(limit)
-
-
-def _json_object(line: bytes) -> dict:
-    try:
-        entry = json.loads(decoded(line))
-    except BadInput:
-        raise
-    except (ValueError, RecursionError):  # ValueError also for an integer of thousands of digits
-        raise BadInput("not JSON") from None
-    if not isinstance(entry, dict):
-        raise BadInput("not a JSON object")
-    return entry

@@ -29,10 +29,11 @@ def test_an_empty_array_has_no_objects(tmp_path):
 
 
 def test_objects_that_cannot_be_read_come_as_errors(tmp_path):
-    (tmp_path / "a.json").write_bytes(b'[{"a": 1}, {a: 2}, {"a": "\xff"}, {"a": 4}]')
+    content = b'[{"a": 1}, {a: 2}, {"a": "\xff"}, {"a": %s}, {"a": 4}]' % (b"9" * 5000)
+    (tmp_path / "a.json").write_bytes(content)
     found = [entry for _, entry in array_objects(tmp_path / "a.json")]
-    assert (found[0], found[3]) == ({"a": 1}, {"a": 4})
-    assert [str(entry) for entry in found[1:3]] == ["not JSON", "not UTF-8"]
+    assert (found[0], found[4]) == ({"a": 1}, {"a": 4})
+    assert [str(entry) for entry in found[1:4]] == ["not JSON", "not UTF-8", "not JSON"]
 
 
 @pytest.mark.parametrize(

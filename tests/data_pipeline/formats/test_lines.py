@@ -32,6 +32,9 @@ def test_json_lines_are_objects_or_say_why_not(tmp_path):
         b'{"a": "\xff"}',
         f'{{"a": "{long}"}}'.encode(),
         b'{"a": ' + b"9" * 5000 + b"}",
+        rb'{"\ud800": 1}',
+        rb'{"a": "\uDC00 after"}',
+        rb'{"a": "\ud83d\uDE00 \\ud800"}',
     ]
     path.write_bytes(b"\n".join(rows))
     assert outcome(lines.json_objects(path)) == [
@@ -42,6 +45,9 @@ def test_json_lines_are_objects_or_say_why_not(tmp_path):
         ("a.jsonl:6", "not UTF-8"),
         ("a.jsonl:7", {"a": long}),
         ("a.jsonl:8", "not JSON"),
+        ("a.jsonl:9", "not Unicode (half of a surrogate pair)"),
+        ("a.jsonl:10", "not Unicode (half of a surrogate pair)"),
+        ("a.jsonl:11", {"a": "\U0001f600 \\ud800"}),
     ]
 
 
