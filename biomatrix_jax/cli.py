@@ -150,7 +150,7 @@ def data_count(recipe, overrides, out, overwrite, **engine):
 @_runner
 def data_repack(directory, out, row_length, overwrite, **engine):
     """The documents of DIRECTORY in rows of another length."""
-    from data_pipeline.packing import repack_shown
+    from data_pipeline.repack import repack_shown
 
     repack_shown(directory, out, row_length, overwrite=overwrite, engine=_engine(**engine))
 

@@ -25,9 +25,9 @@ from data_pipeline import recipe as recipes
 from data_pipeline.documents import DocumentsAccount, DocumentsTask
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
-from data_pipeline.packing import packing, with_rows
 from data_pipeline.recipe import Recipe
 from data_pipeline.removal.judge import judged
+from data_pipeline.rows import packing, with_rows
 from data_pipeline.workplace import (
     Crew,
     Progress,

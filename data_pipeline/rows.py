@@ -1,16 +1,17 @@
-"""Stretches of documents -> a shard of packed rows."""
+"""Documents of a data directory -> its shards of packed rows, at first or for another length."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from biomatrix_jax.data.manifest import DocumentsEntry, ShardEntry
+from biomatrix_jax.data.manifest import DocumentsEntry, Manifest, Packing, ShardEntry
 from biomatrix_jax.errors import BadInput
-from data_pipeline import pack
+from biomatrix_jax.tokens import Vocabulary
+from data_pipeline import context, pack
 from data_pipeline.pack import Documents
 from data_pipeline.shards import (
     ROWS_PER_SHARD,
@@ -21,6 +22,7 @@ from data_pipeline.shards import (
     write_shard,
 )
 from data_pipeline.tasks import Places, grouped
+from data_pipeline.workplace import Crew
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,36 @@ class RowsTask:
         )
         lengths = lengths.astype(np.int64)
         return Documents(tokens, modality, np.cumsum(lengths) - lengths, lengths, source)
+
+
+def with_rows(crew: Crew, manifest: Manifest, documents: Path, vocabulary: Vocabulary) -> Manifest:
+    """A manifest of documents, which `documents` holds, with the rows that come of them."""
+    ends = context.end_tokens(vocabulary).tolist()
+    todo = [
+        task
+        for source in manifest.sources
+        for task in row_tasks(
+            source.name,
+            [shard for shard in manifest.documents if shard.source == source.name],
+            manifest.row_length,
+            ends,
+        )
+    ]
+    accounts = crew.carry_out("rows", todo, documents)
+    sources = tuple(
+        replace(
+            source,
+            rows=sum(a.shard.rows for a in accounts if a.shard.source == source.name),
+            cut=sum(a.cut for a in accounts if a.shard.source == source.name),
+        )
+        for source in manifest.sources
+    )
+    return replace(manifest, sources=sources, shards=tuple(a.shard for a in accounts))
+
+
+def packing(row_length: int) -> Packing:
+    """How rows are planned."""
+    return Packing(pack.ALGORITHM, shard_tokens(row_length))
 
 
 def row_tasks(

@@ -10,8 +10,8 @@ from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import Text, Vocabulary, base_tokenizer_path, extend_tokenizer
 from data_pipeline.build import build
 from data_pipeline.inspect import inspect
-from data_pipeline.packing import repack
 from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.repack import repack
 
 LONG = "A sentence with\ntwo lines, and then some more of it. " * 9
 

@@ -1,4 +1,4 @@
-"""The rows of a data directory: made from its documents, at first or for another length."""
+"""Rows of another length, from the documents of a data directory."""
 
 import os
 import sys
@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from biomatrix_jax.data import manifest as manifests
-from biomatrix_jax.data.manifest import Manifest, Packing
+from biomatrix_jax.data.manifest import Manifest
 from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import check_absent
 from biomatrix_jax.tokens import Vocabulary
-from data_pipeline import context, pack, rows
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
+from data_pipeline.rows import packing, with_rows
 from data_pipeline.workplace import (
     Crew,
     Progress,
@@ -88,33 +88,3 @@ def repack_shown(
         )
         display.line(f"{manifest.rows:,} rows of {row_length:,} tokens, {manifest.fill:.2%} filled")
     return manifest
-
-
-def with_rows(crew: Crew, manifest: Manifest, documents: Path, vocabulary: Vocabulary) -> Manifest:
-    """A manifest of documents, which `documents` holds, with the rows that come of them."""
-    ends = context.end_tokens(vocabulary).tolist()
-    todo = [
-        task
-        for source in manifest.sources
-        for task in rows.row_tasks(
-            source.name,
-            [shard for shard in manifest.documents if shard.source == source.name],
-            manifest.row_length,
-            ends,
-        )
-    ]
-    accounts = crew.carry_out("rows", todo, documents)
-    sources = tuple(
-        replace(
-            source,
-            rows=sum(a.shard.rows for a in accounts if a.shard.source == source.name),
-            cut=sum(a.cut for a in accounts if a.shard.source == source.name),
-        )
-        for source in manifest.sources
-    )
-    return replace(manifest, sources=sources, shards=tuple(a.shard for a in accounts))
-
-
-def packing(row_length: int) -> Packing:
-    """How rows are planned."""
-    return Packing(pack.ALGORITHM, rows.shard_tokens(row_length))
