@@ -14,7 +14,7 @@ from data_pipeline.formats.blocks import blocks
 from data_pipeline.formats.lines import decoded
 from data_pipeline.formats.uniprot import ASPECTS, TOPICS, Entry, prose, without_evidence
 
-_LENGTH = re.compile(r"; +(\d+) AA\.$")
+_LENGTH = re.compile(r"; +([0-9]{1,9}) AA\.$")
 _NAME = re.compile(r"(?:(?:Rec|Sub|Alt)Name: )? *([A-Za-z_]+)=(.*);")
 # Of several loci or frames the first; a name may have a semicolon ("HvPIP2;8").
 _GENE = re.compile(r"(?:^|; )(?:Name=(.*?)|(?:OrderedLocusNames|ORFNames)=(.*?)(?:, .*?)?);(?: |$)")

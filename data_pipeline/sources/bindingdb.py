@@ -20,7 +20,7 @@ from pathlib import Path
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import split_rows
 from data_pipeline.records import InteractionRecord, MoleculeRecord, ProteinRecord
-from data_pipeline.sources.columns import Column
+from data_pipeline.sources.columns import Column, whole
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each, protein
 from data_pipeline.sources.measurements import properties
@@ -116,7 +116,8 @@ def _id(row: _Row) -> str:
 
 
 def _interaction(row: _Row, identifier: str) -> tuple[InteractionRecord, list[str]]:
-    if not row[ID].isdecimal() or not row[CHAINS].isdecimal():
+    chains = whole(row[CHAINS])
+    if chains is None or whole(row[ID]) is None:
         raise BadInput("row is cut short or broken in two")  # line ends within fields do that
     measures, lost = properties(row, MEASURES)
     if not measures:
@@ -124,7 +125,7 @@ def _interaction(row: _Row, identifier: str) -> tuple[InteractionRecord, list[st
     under = {column.key: row[column.key].removesuffix("C") for column in CONDITIONS}  # "37.00 C"
     conditions, also_lost = properties(under, CONDITIONS)
     ligand, unread = _ligand(row)
-    proteins, changed = _chains(row)
+    proteins, changed = _chains(row, chains)
     target = next(filter(None, (row[column] for column in TARGET)), "")
     texts = {
         label: text for label, text in (("Target", target), ("Organism", row[ORGANISM])) if text
@@ -150,10 +151,10 @@ def _ligand(row: _Row) -> tuple[MoleculeRecord, list[str]]:
         return from_smiles(bare, identifier, name), ["extension of the SMILES that RDKit refuses"]
 
 
-def _chains(row: _Row) -> tuple[list[ProteinRecord], list[str]]:
+def _chains(row: _Row, count: int) -> tuple[list[ProteinRecord], list[str]]:
     """The target's chains, and what was changed of them."""
     proteins, changed = [], []
-    for chain in range(int(row[CHAINS])):
+    for chain in range(count):
         sequence = row.of_chain(chain, SEQUENCE)
         if not sequence:
             raise BadInput("a chain of the target has no sequence")

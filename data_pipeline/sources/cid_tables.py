@@ -9,6 +9,7 @@ from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import open_binary
+from data_pipeline.sources.columns import whole
 
 BLOCK = 1 << 20  # bytes
 
@@ -69,11 +70,12 @@ class CidTable:
 
     def _parsed(self, line: bytes) -> tuple[int, bytes]:
         number, tab, value = line.partition(b"\t")
-        if not tab or not number.isdigit():
+        cid = whole(number.decode("latin-1"))
+        if not tab or cid is None:
             raise BadInput(
                 f"{self._path}: {line[:40]!r} is not a CID, a tab and a value: is this the table?"
             )
-        return int(number), value.rstrip(b"\r")
+        return cid, value.rstrip(b"\r")
 
     def _unsorted(self, cid: int, last: int) -> BadInput:
         return BadInput(f"{self._path}: CID {cid} after {last}: sort it by CID, as numbers")

@@ -1,5 +1,6 @@
 """What readers of complexes share: the chains of a structure file, and ligands in their poses."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from data_pipeline.sources.molecules import NoMolecule, from_conformer, from_smi
 def existing(paths: Iterable[Path], what: str) -> Path:
     """The first of these files that is there; raises BadInput "no file of <what>"."""
     for path in paths:
-        if path.is_file():
+        if os.path.isfile(path):  # False, too, for a name that no file can have
             return path
     raise BadInput(f"no file of {what}")
 

@@ -44,7 +44,7 @@ RMSD = Column("RMSD", "RMSD to the crystal pose", "Å")
 VINA = Column("Vina score", "AutoDock Vina score", "kcal/mol")
 PK = Column("pK", "-log10(Kd, Ki or IC50 in M)")
 
-_FILE = re.compile(r"(?P<structure>.+)_(?P<number>\d+)\.gninatypes")
+_FILE = re.compile(r"(?P<structure>.+)_(?P<number>[0-9]{1,9})\.gninatypes")
 _LIGAND = re.compile(r".*_rec_(?P<ligand>.+?)_lig_")
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from data_pipeline.records import Property
-from data_pipeline.sources.columns import Column
+from data_pipeline.sources.columns import NUMBER, Column
 
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 RELATION = r"<=|>=|[<>~=]"
 _VALUE = re.compile(rf"({RELATION})?\s*({NUMBER})")
 

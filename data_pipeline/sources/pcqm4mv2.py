@@ -20,7 +20,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import table
 from data_pipeline.formats.sdf import SdfEntry, sdf_entries
 from data_pipeline.records import MoleculeRecord
-from data_pipeline.sources.columns import Column, numbers
+from data_pipeline.sources.columns import Column, numbers, whole
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_conformer, from_smiles, parse_molfile
 from data_pipeline.sources.options import Limited
@@ -79,9 +79,9 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]
 def _flat(row: dict[str, str] | BadInput) -> tuple[MoleculeRecord, int]:
     if isinstance(row, BadInput):
         raise row
-    if not row["idx"].isdecimal():
+    idx = whole(row["idx"])
+    if idx is None:
         raise BadInput("idx is not a whole number")
-    idx = int(row["idx"])
     return from_smiles(row["smiles"], f"pcqm4mv2:{idx}"), idx
 
 

@@ -25,11 +25,11 @@ from biomatrix_jax.structure.protein.chains import Limits
 from data_pipeline.formats.lines import decoded, numbered, read_lines
 from data_pipeline.formats.sdf import sdf_entries
 from data_pipeline.records import InteractionRecord, Property
-from data_pipeline.sources.columns import Column
+from data_pipeline.sources.columns import NUMBER, Column
 from data_pipeline.sources.complexes import all_chains, existing, ligand, parse_mol2
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
-from data_pipeline.sources.measurements import NUMBER, RELATION, measured, properties
+from data_pipeline.sources.measurements import RELATION, measured, properties
 from data_pipeline.sources.molecules import parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally

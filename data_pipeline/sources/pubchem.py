@@ -23,7 +23,7 @@ from data_pipeline.formats.lines import decoded
 from data_pipeline.formats.sdf import SdfEntry, sdf_entries
 from data_pipeline.records import MoleculeRecord, Property
 from data_pipeline.sources.cid_tables import CidTable
-from data_pipeline.sources.columns import Column, numbers
+from data_pipeline.sources.columns import Column, numbers, whole
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_conformer, from_smiles, parse_molfile
 from data_pipeline.sources.options import Limited
@@ -116,9 +116,9 @@ def _molecule(entry: SdfEntry | BadInput) -> tuple[int, MoleculeRecord]:
     if isinstance(entry, BadInput):
         raise entry
     fields = entry.fields
-    if not fields.get(CID, "").isdecimal():
+    cid = whole(fields.get(CID, ""))
+    if cid is None:
         raise BadInput(f"no {CID}")
-    cid = int(fields[CID])
     if CONFORMER in fields:
         mol = parse_molfile(entry.molfile)
         return cid, from_conformer(mol, f"pubchem:{cid}/{fields[CONFORMER]}")

@@ -28,7 +28,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import fasta, lookup
 from data_pipeline.formats.lines import table
 from data_pipeline.records import InteractionRecord, ProteinRecord
-from data_pipeline.sources.columns import Column
+from data_pipeline.sources.columns import Column, whole
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
 from data_pipeline.sources.measurements import properties
@@ -117,9 +117,10 @@ class _Reader:
     def interaction(
         self, row: dict[str, str], identifier: str
     ) -> tuple[InteractionRecord, Iterable[str]]:
-        if not row[SCORE].isdecimal():
+        score = whole(row[SCORE])
+        if score is None:
             raise BadInput(f"{SCORE} is not a number")
-        if int(row[SCORE]) < self.min_score:
+        if score < self.min_score:
             raise BadInput(f"{SCORE} below {self.min_score}")
         chemical = self.chemicals.get(row["chemical"])
         if chemical is None:

@@ -45,7 +45,7 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]
 def _record(row: dict[str, str] | BadInput, where: str) -> MoleculeRecord:
     if isinstance(row, BadInput):
         raise row
-    return from_smiles(row[SMILES], f"zinc:{row.get(ID) or where}")
+    return from_smiles(row.get(SMILES, ""), f"zinc:{row.get(ID) or where}")
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, str] | BadInput]]:

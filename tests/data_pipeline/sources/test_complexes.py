@@ -116,4 +116,4 @@ def test_the_first_file_that_is_there(tmp_path):
     (tmp_path / "b").touch()
     assert existing([tmp_path / "a", tmp_path / "b"], "x") == tmp_path / "b"
     with pytest.raises(BadInput, match=r"^no file of the ligand$"):
-        existing([tmp_path / "a", tmp_path], "the ligand")
+        existing([tmp_path / "a", tmp_path, tmp_path / ("a" * 5000)], "the ligand")

@@ -73,12 +73,13 @@ def test_bad_lines_are_counted(tmp_path):
     content = b"smiles zinc_id\nC1CC ZINC1\n\n\xff ZINC2\nCC\n" + b"C" * 200_000 + b"( ZINC3\n"
     (tmp_path / "a.smi").write_bytes(content)
     (tmp_path / "b.txt").write_text(text(("", "ZINC4"), ("CN", "ZINC5")))
+    (tmp_path / "c.txt").write_text("zinc_id\tsmiles\nZINC6\nZINC7\tCO\n")
     (tmp_path / "notes.md").write_text("no tranche")
     records, tally = read(tmp_path)
-    assert [record.id for record in records] == ["zinc:a.smi:5", "zinc:ZINC5"]
-    assert tally.dropped == {"SMILES does not parse": 2, "not UTF-8": 1, "no atoms": 1}
+    assert [record.id for record in records] == ["zinc:a.smi:5", "zinc:ZINC5", "zinc:ZINC7"]
+    assert tally.dropped == {"SMILES does not parse": 2, "not UTF-8": 1, "no atoms": 2}
     assert tally.first["SMILES does not parse"] == "a.smi:2"
-    assert tally.records_in == 6
+    assert tally.records_in == 8
     assert tally.balanced
 
 
