@@ -23,7 +23,9 @@ def test_a_value_that_is_not_given_is_no_loss(nothing):
     assert not tally.lost
 
 
-@pytest.mark.parametrize("wrong", ["n/a", "1,5", "inf", [1.0], "1_000", "\u0663", True, "1e999", 10**400])
+@pytest.mark.parametrize(
+    "wrong", ["n/a", "1,5", "inf", [1.0], "1_000", "\u0663", True, "1e999", 10**400]
+)
 def test_what_is_no_number_is_lost_and_the_rest_stays(wrong):
     tally = Tally()
     found = numbers({"gap": wrong, "atoms": 3}, (GAP, ATOMS), tally, "x:1")
