@@ -18,6 +18,7 @@ import json
 import random
 import re
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -30,12 +31,20 @@ from data_pipeline.assets.make_entities import read_terms
 from data_pipeline.entities.matcher import Matcher
 from data_pipeline.entities.table import open_table
 from data_pipeline.removal import near_duplicates
-from data_pipeline.removal.near_duplicates import HASHES, band_rows, duplicates, signature
+from data_pipeline.removal.near_duplicates import (
+    HASHES,
+    SIGNED,
+    band_rows,
+    repetitions,
+    signature,
+)
+from data_pipeline.removal.tables import Table
 from data_pipeline.sources.tally import Tally
 
 DOCUMENTS = 3000
 SIGNATURES = 20_000
 THRESHOLD = 0.8
+MEMORY = 2**30  # bytes
 
 
 def main() -> None:
@@ -87,7 +96,7 @@ def jobs(chebi: Path | None, peers: bool) -> Iterable[tuple[str, str, float, Cal
     signed = made_up()
     rows = band_rows(THRESHOLD)
     what = f"repetitions, {HASHES // rows} bands of {rows}"
-    yield what, "documents/s", len(signed), lambda: len(list(duplicates(signed, THRESHOLD)))
+    yield what, "documents/s", len(signed), lambda: repeated(signed)
     if peers:
         yield f"{what}, datasketch", "documents/s", len(signed), lambda: index(signed, rows)
 
@@ -98,13 +107,25 @@ def documents() -> list[str]:
     return [" ".join(draw.sample(texts, 4)) for _ in range(DOCUMENTS)]
 
 
-def made_up() -> list[tuple[str, bytes]]:
+def made_up() -> np.ndarray:
+    """Rows of SIGNED."""
     rng = np.random.default_rng(0)
     values_nh = rng.integers(0, 2**32, (SIGNATURES, HASHES), dtype=np.uint32)
     for later in range(10, SIGNATURES, 10):
         same = rng.random(HASHES) < 0.9
         values_nh[later, same] = values_nh[rng.integers(later), same]
-    return [(str(number), one.astype("<u4").tobytes()) for number, one in enumerate(values_nh)]
+    rows = np.zeros(SIGNATURES, SIGNED)
+    rows["hashes"] = values_nh
+    return rows
+
+
+def repeated(signed: np.ndarray) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        signed.tofile(directory / "signatures")
+        table = Table([directory / "signatures"], SIGNED)
+        chosen = [(np.arange(len(signed)), signed["hashes"])]
+        return sum(map(len, repetitions(table, chosen, THRESHOLD, directory, MEMORY)))
 
 
 def aho_corasick(names: list) -> Callable[[str], list]:
@@ -136,17 +157,16 @@ def rensa(text: str) -> list[int]:
     return minhash.digest()
 
 
-def index(signed: list[tuple[str, bytes]], rows: int) -> int:
+def index(signed: np.ndarray, rows: int) -> int:
     from datasketch import MinHash, MinHashLSH
 
     lsh = MinHashLSH(num_perm=HASHES, params=(HASHES // rows, rows))
     permutations = MinHash(HASHES).permutations
     found = 0
-    for identifier, one in signed:
-        values = np.frombuffer(one, "<u4")
+    for number, values in enumerate(signed["hashes"]):
         minhash = MinHash(hashvalues=values, permutations=permutations, scheme="affine32")
         found += bool(lsh.query(minhash))
-        lsh.insert(identifier, minhash)
+        lsh.insert(str(number), minhash)
     return found
 
 

@@ -1,6 +1,6 @@
 """Which records go, from the keys of all."""
 
-import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.files import sha256
 from data_pipeline.records import Record
-from data_pipeline.removal import near_duplicates
+from data_pipeline.removal import near_duplicates, repetitions
 from data_pipeline.removal.evaluation_sets import evaluation_keys
 from data_pipeline.removal.identity import KEY_BYTES
-from data_pipeline.removal.keys import FOLDER, KeysTask
+from data_pipeline.removal.keys import FOLDER, KeysTask, table
 from data_pipeline.removal.settings import Removal
+from data_pipeline.removal.tables import PAIR, Table, split
 from data_pipeline.sources.tally import Tally
 
-BUCKETS = 16  # keys are compared a part of them at a time, to bound memory
+MEMORY = 2**30  # bytes
 
 
 @dataclass(frozen=True)
@@ -52,98 +54,91 @@ class Verdict:
 
 
 def decide(
-    removal: Removal, tasks: Sequence[KeysTask], counts: Sequence[int], directory: Path
+    removal: Removal,
+    tasks: Sequence[KeysTask],
+    counts: Sequence[int],
+    directory: Path,
+    memory: int = MEMORY,
 ) -> list[Verdict]:
     """The verdict on the records of each task.
 
     A record of an evaluation set goes for that reason, whatever else it is; of repetitions the
-    first stays, in the order of the tasks.
+    first stays, in the order of the tasks. Keys are sorted on disk, so that memory does not grow
+    with the records; besides, there are two bytes for each record of the task that has most.
 
     Args:
       counts: how many records each task found.
       directory: that holds the keys, and gets the verdicts.
+      memory: how many bytes to use for sorting, about; the verdicts do not depend on it.
     """
-    names = [task.source_recipe.name for task in tasks]
-    reasons = [f"in the evaluation set {one.name}" for one in removal.evaluation_sets]
-    repeated, near = ({} for _ in range(2))
-    for kind, said in ((repeated, "repeats a record of"), (near, "nearly repeats a text of")):
-        for name in dict.fromkeys(names):
-            reasons.append(f"{said} {name}")
-            kind[name] = len(reasons)
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    codes = np.zeros(starts[-1], np.int16)
-    for number, one in enumerate(removal.evaluation_sets, start=1):
-        _mark_entities(codes, _sorted_keys(evaluation_keys(one)), number, tasks, starts, directory)
+    reasons, repeated, near = _reasons(removal, tasks)
+    scratch = directory / FOLDER / "deciding"
+    shutil.rmtree(scratch, ignore_errors=True)  # of who was interrupted
+    scratch.mkdir(parents=True)
+    found = iter([np.empty(0, PAIR)])
     if removal.duplicates:
-        for position, first in _repetitions(tasks, starts, directory):
-            by = np.searchsorted(starts, first, side="right") - 1
-            marks = np.array([repeated[names[i]] for i in by], np.int16)
-            codes[position] = np.where(codes[position] == 0, marks, codes[position])
+        found = repetitions.repetitions(table(tasks, directory, "records"), scratch, memory)
+    wanted = [_sorted_keys(evaluation_keys(one)) for one in removal.evaluation_sets]
+    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    for i, (task, pairs) in enumerate(zip(tasks, split(found, starts), strict=True)):
+        codes = np.zeros(counts[i], np.int16)
+        codes[pairs["key"] - starts[i]] = repeated[_owners(starts, pairs["first"])]
+        _mark_entities(codes, wanted, table([task], directory, "entities"), memory)
+        np.save(_path(task, directory), codes)
     if removal.near_duplicates:
-        for position, first in _near(removal.near_duplicates, codes, tasks, starts, directory):
-            codes[position] = near[names[np.searchsorted(starts, first, side="right") - 1]]
-    return [
-        _write(task, codes[starts[i] : starts[i + 1]], tuple(reasons), directory)
-        for i, task in enumerate(tasks)
-    ]
+        texts = table(tasks, directory, "signatures")
+        left = _left(texts, tasks, directory, memory)
+        found = near_duplicates.repetitions(texts, left, removal.near_duplicates, scratch, memory)
+        for task, pairs in zip(tasks, split(found, texts.starts), strict=True):
+            codes = np.load(_path(task, directory))
+            codes[texts.take(pairs["key"])["record"]] = near[_owners(texts.starts, pairs["first"])]
+            np.save(_path(task, directory), codes)
+    shutil.rmtree(scratch)
+    paths = [_path(task, directory) for task in tasks]
+    return [Verdict(str(path), sha256(path), reasons) for path in paths]
 
 
-def _write(task: KeysTask, codes: np.ndarray, reasons: tuple[str, ...], directory: Path) -> Verdict:
-    path = directory / FOLDER / f"{task.name}.removed.npy"
-    np.save(path, codes)
-    return Verdict(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), reasons)
+def _reasons(
+    removal: Removal, tasks: Sequence[KeysTask]
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """All reasons, and for each task the code of what repeats one of its records, or nearly."""
+    names = [task.source_recipe.name for task in tasks]
+    sources = list(dict.fromkeys(names))
+    sets = [f"in the evaluation set {one.name}" for one in removal.evaluation_sets]
+    repeated = [f"repeats a record of {name}" for name in sources]
+    near = [f"nearly repeats a text of {name}" for name in sources]
+    of_task = np.array([sources.index(name) for name in names], np.int16)
+    code = 1 + len(sets) + of_task
+    return (*sets, *repeated, *near), code, code + len(sources)
 
 
-def _mark_entities(codes, wanted, mark, tasks, starts, directory) -> None:
-    for task, start in zip(tasks, starts, strict=False):
-        keys = _as_words(np.load(task.path(directory, "entities")))
-        at = np.load(task.path(directory, "entity_of"))
-        found = start + at[np.isin(keys, wanted)]
-        codes[found] = np.where(codes[found] == 0, mark, codes[found])
+def _owners(starts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The task that each row is of."""
+    return np.searchsorted(starts, numbers, side="right") - 1
 
 
-def _repetitions(tasks, starts, directory) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(positions of records that repeat one, positions of the first of each), in parts."""
-    for bucket in range(BUCKETS):
-        keys, positions = [], []
-        for task, start in zip(tasks, starts, strict=False):
-            own = np.load(task.path(directory, "records"), mmap_mode="r")
-            members = np.flatnonzero(own[:, 0] % BUCKETS == bucket)
-            keys.append(own[members])
-            positions.append(start + members)
-        joined, at = np.concatenate(keys), np.concatenate(positions)
-        subject, said = _as_words(joined[:, :KEY_BYTES]), _as_words(joined[:, KEY_BYTES:])
-        # Who says nothing more of a subject repeats whoever was first to have it.
-        first = np.where(said == subject, _first(subject), _first(said))
-        again = np.flatnonzero(first != np.arange(len(at)))
-        yield at[again], at[first[again]]
+def _path(task: KeysTask, directory: Path) -> Path:
+    return directory / FOLDER / f"{task.name}.removed.npy"
 
 
-def _first(keys: np.ndarray) -> np.ndarray:
-    """The index of the first that is equal, for each."""
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    return first[which]
+def _mark_entities(
+    codes: np.ndarray, wanted: Sequence[np.ndarray], entities: Table, memory: int
+) -> None:
+    """Enters for what evaluation set a record goes: the first that has anything it is about."""
+    for number, keys in reversed(list(enumerate(wanted, start=1))):
+        for _, block in entities.blocks(memory // 8):  # which is copied several times
+            codes[block["record"][np.isin(block["key"], keys)]] = number
 
 
-def _near(threshold, codes, tasks, starts, directory) -> Iterator[tuple[int, int]]:
-    """(position of a text, that of the first it nearly repeats), of those that are still there."""
-
-    def signatures() -> Iterator[tuple[str, bytes]]:
-        for task, start in zip(tasks, starts, strict=False):
-            at = np.load(task.path(directory, "signature_of"))
-            own = np.load(task.path(directory, "signatures"), mmap_mode="r")
-            for record, row in zip(at.tolist(), own, strict=True):
-                if not codes[start + record]:
-                    yield str(start + record), row.tobytes()
-
-    for later, first in near_duplicates.duplicates(signatures(), threshold):
-        yield int(later), int(first)
+def _left(
+    texts: Table, tasks: Sequence[KeysTask], directory: Path, memory: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(numbers, hashes) of the texts that are still there, in blocks."""
+    for start, block in texts.blocks(memory // 8):
+        codes = np.load(_path(tasks[_owners(texts.starts, start)], directory), mmap_mode="r")
+        stay = codes[block["record"]] == 0
+        yield start + np.flatnonzero(stay), block["hashes"][stay]
 
 
 def _sorted_keys(keys: set[bytes]) -> np.ndarray:
-    return _as_words(np.frombuffer(b"".join(sorted(keys)), np.uint8).reshape(len(keys), -1))
-
-
-def _as_words(keys_nb: np.ndarray) -> np.ndarray:
-    """Keys as one value each, which sort by their bytes."""
-    return np.ascontiguousarray(keys_nb).view(f"S{keys_nb.shape[1]}")[:, 0]
+    return np.frombuffer(b"".join(sorted(keys)), f"S{KEY_BYTES}")

@@ -1,6 +1,8 @@
 """The first pass: a few bytes for each record of some input files."""
 
+import contextlib
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,15 +10,21 @@ from typing import Any, ClassVar
 import numpy as np
 
 from data_pipeline.records import InterleavedRecord, TextRecord
-from data_pipeline.removal import near_duplicates
+from data_pipeline.removal import near_duplicates, repetitions
 from data_pipeline.removal.identity import KEY_BYTES, entity_keys, record_key, subject_key
+from data_pipeline.removal.tables import Table
 from data_pipeline.sources.tally import Tally
 from data_pipeline.tasks import FilesTask, Places
 
 FOLDER = "keys"
-# What is written for some files, each a .npy: keys of records and of entities, signatures of texts;
+# What is written for some files, each a table: keys of records, of entities, signatures of texts;
 # the latter two with the number of the record that each belongs to.
-PARTS = ("records", "entities", "entity_of", "signatures", "signature_of")
+PARTS = {
+    "records": repetitions.KEYS,
+    "entities": np.dtype([("key", f"S{KEY_BYTES}"), ("record", "<i8")]),
+    "signatures": near_duplicates.SIGNED,
+}
+_BUFFER = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class KeysTask(FilesTask):
 
     def path(self, directory: Path, part: str) -> Path:
         """Of one of PARTS."""
-        return directory / FOLDER / f"{self.name}.{part}.npy"
+        return directory / FOLDER / f"{self.name}.{part}"
 
     def decided_by(self) -> Any:
         return [self.reading(), dataclasses.asdict(self.recipe.removal)]
@@ -49,34 +57,25 @@ class KeysTask(FilesTask):
 
     def do(self, places: Places, fingerprint: str) -> KeysAccount:
         removal = self.recipe.removal
-        records: list[bytes] = []
-        entities: list[bytes] = []
-        signatures: list[bytes] = []
-        entity_of, signature_of = [], []
-        count = 0
-        for number, record in enumerate(self.records(Tally())):
-            count = number + 1
-            if removal.duplicates:
-                records.append(subject_key(record) + record_key(record))
-            if removal.evaluation_sets:
-                own = list(entity_keys(record))
-                entities += own
-                entity_of += [number] * len(own)
-            if removal.near_duplicates and isinstance(record, TextRecord | InterleavedRecord):
-                signatures.append(near_duplicates.signature(record.text))
-                signature_of.append(number)
-        arrays = (
-            _bytes(records, 2 * KEY_BYTES),
-            _bytes(entities, KEY_BYTES),
-            np.array(entity_of, np.int64),
-            _bytes(signatures, near_duplicates.SIGNATURE_BYTES),
-            np.array(signature_of, np.int64),
-        )
         (places.data / FOLDER).mkdir(exist_ok=True)
-        for part, array in zip(PARTS, arrays, strict=True):
-            np.save(self.path(places.data, part), array)
+        count = 0
+        with contextlib.ExitStack() as stack:
+            records, entities, signatures = (
+                stack.enter_context(open(self.path(places.data, part), "wb", _BUFFER))
+                for part in PARTS
+            )
+            for number, record in enumerate(self.records(Tally())):
+                count = number + 1
+                own = np.int64(number).astype("<i8").tobytes()
+                if removal.duplicates:
+                    records.write(subject_key(record) + record_key(record))
+                if removal.evaluation_sets:
+                    entities.writelines(key + own for key in entity_keys(record))
+                if removal.near_duplicates and isinstance(record, TextRecord | InterleavedRecord):
+                    signatures.write(own + near_duplicates.signature(record.text))
         return KeysAccount(fingerprint, count)
 
 
-def _bytes(rows: list[bytes], width: int) -> np.ndarray:
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
+def table(tasks: Sequence[KeysTask], directory: Path, part: str) -> Table:
+    """One of PARTS of all tasks."""
+    return Table([task.path(directory, part) for task in tasks], PARTS[part])

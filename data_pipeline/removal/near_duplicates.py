@@ -6,6 +6,9 @@ within a standard deviation of 0.04. Signatures of one length are compared only 
 their hashes is the same (locality-sensitive hashing; Leskovec, Rajaraman and Ullman, Mining of
 Massive Datasets, chapter 3), so that the time does not grow with the square of the number.
 
+Signatures lie on disk, and so does all that is derived from them; it is sorted and read from front
+to back (see `ordering`), and memory is bounded whatever the number of texts.
+
 The hashes are datasketch's, under a scheme and a seed that are given here: a signature depends
 on the text alone, whatever the machine.
 """
@@ -14,10 +17,13 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline.removal.ordering import Sorter, followers
+from data_pipeline.removal.tables import PAIR, Table
 
 HASHES = 128
 SIGNATURE_BYTES = 4 * HASHES
@@ -25,7 +31,10 @@ SEED = 1
 WORDS = 5  # in a run
 FOUND = 0.98  # the least chance that a pair at the threshold is compared
 _WORD = re.compile(r"\w+")
-_COMPARED = 1 << 16  # pairs at a time
+SIGNED = np.dtype([("record", "<i8"), ("hashes", "<u4", (HASHES,))])  # a text of a table
+_KEYED = np.dtype([("key", "<u8"), ("value", "<i8")])
+_CANDIDATE = np.dtype([("key", "<i8"), ("later", "<i8")])
+_HALF_COMPARED = np.dtype([("key", "<i8"), ("first", "<i8"), ("hashes", "<u4", (HASHES,))])
 
 
 def signature(text: str) -> bytes:
@@ -52,39 +61,53 @@ def similarity(one: bytes, other: bytes) -> float:
     return float(np.mean(np.frombuffer(one, "<u4") == np.frombuffer(other, "<u4")))
 
 
-def duplicates(
-    signatures: Iterable[tuple[str, bytes]], threshold: float
-) -> Iterator[tuple[str, str]]:
-    """(id, an earlier id) of every text that repeats an earlier one, in the order of `signatures`.
+def repetitions(
+    texts: Table,
+    chosen: Iterable[tuple[np.ndarray, np.ndarray]],
+    threshold: float,
+    directory: Path,
+    memory: int,
+) -> Iterator[np.ndarray]:
+    """Blocks of PAIR: every text that repeats an earlier one, ascending, and that one.
 
     The earlier one is the first that was found, and may repeat another in turn. Leaving out the
-    first id of every pair thus leaves the first text of each group of similar ones.
-
-    All signatures are in memory at once: 0.6 kB for a text, and its id.
+    first text of every pair thus leaves the first text of each group of similar ones.
 
     Args:
-      signatures: (id, signature) of the texts; the order decides which of two is the repetition.
+      texts: of SIGNED; a text is known by its number there.
+      chosen: (numbers, hashes) of the texts to compare, ascending, in blocks.
       threshold: the estimated similarity from which on a text is a repetition, above 0 up to 1.
+      directory: an empty one, for what memory does not hold: 16 bytes for each text and band, and
+        up to 0.5 kB for each pair that is compared.
+      memory: how many bytes to use, about.
 
     Raises:
-      BadInput: the threshold is out of range, or a signature has another length.
+      BadInput: the threshold is out of range.
     """
     if not 0 < threshold <= 1:
         raise BadInput(f"the threshold must be above 0 and at most 1, not {threshold}")
-    ids, packed = [], bytearray()
-    for identifier, one in signatures:
-        if len(one) != SIGNATURE_BYTES:
-            raise BadInput(f"signature of {identifier}: {len(one)} bytes, not {SIGNATURE_BYTES}")
-        ids.append(identifier)
-        packed += one
-    values_nh = np.frombuffer(packed, "<u4").reshape(-1, HASHES)
-    first_n = np.full(len(ids), len(ids))  # the first text that each repeats, if any
-    rows = band_rows(threshold)
-    for start in range(0, HASHES - rows + 1, rows):
-        for later, earlier in _candidates(values_nh[:, start : start + rows]):
-            _compare(values_nh, later, earlier, threshold, first_n)
-    for later in np.flatnonzero(first_n < len(ids)):
-        yield ids[later], ids[first_n[later]]
+    memory //= 2  # one sorter gives rows back while another takes what is made of them
+    pairs = Sorter(directory / "pairs", _CANDIDATE, memory)
+    for band in _bands(chosen, threshold, directory, memory):
+        for later, first, previous in followers(band.blocks(memory)):
+            pairs.add(key=first, later=later)
+            apart = first != previous
+            pairs.add(key=previous[apart], later=later[apart])
+    # Each text's signature goes where it is needed in the order of the files.
+    compared = Sorter(directory / "compared", _HALF_COMPARED, memory)
+    for block in map(_distinct, pairs.blocks(memory)):
+        for part in _parts(block, memory // (8 * SIGNED.itemsize)):  # copied several times
+            hashes = texts.take(part["key"])["hashes"]
+            compared.add(key=part["later"], first=part["key"], hashes=hashes)
+    last = -1
+    for block in compared.blocks(memory):
+        same = np.mean(texts.take(block["key"])["hashes"] == block["hashes"], axis=1) >= threshold
+        later, first = block["key"][same], block["first"][same]
+        new = np.diff(later, prepend=last) != 0
+        found = np.empty(new.sum(), PAIR)
+        found["key"], found["first"] = later[new], first[new]
+        yield found
+        last = int(later[-1]) if len(later) else last
 
 
 def band_rows(threshold: float) -> int:
@@ -94,35 +117,37 @@ def band_rows(threshold: float) -> int:
     return max((rows for rows, p in enumerate(chance, start=1) if p >= FOUND), default=1)
 
 
-def _candidates(band_nr: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(later, earlier) texts with the same band: each beside the first one and the one before."""
+def _bands(
+    chosen: Iterable[tuple[np.ndarray, np.ndarray]], threshold: float, directory: Path, memory: int
+) -> Iterator[Sorter]:
+    """The texts by what they have in each band."""
+    rows = band_rows(threshold)
+    count = HASHES // rows
+    bands = [Sorter(directory / f"band-{i}", _KEYED, memory // count) for i in range(count)]
+    for numbers, hashes_nh in chosen:
+        for i, band in enumerate(bands):
+            band.add(key=_band_keys(hashes_nh[:, i * rows : (i + 1) * rows]), value=numbers)
+    while bands:  # a band that was read is forgotten
+        yield bands.pop()
+
+
+def _band_keys(band_nr: np.ndarray) -> np.ndarray:
     keys = np.full(len(band_nr), 0xCBF29CE484222325, np.uint64)
     for column in band_nr.T:  # FNV-1a, hash by hash; equal keys by chance are compared in vain
         keys = (keys ^ column) * np.uint64(0x100000001B3)
         keys ^= keys >> np.uint64(32)
-    order = np.argsort(keys, kind="stable")
-    same = np.concatenate([[False], keys[order[1:]] == keys[order[:-1]]])
-    begin = np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))
-    place = np.flatnonzero(same)
-    yield order[place], order[begin[place]]
-    apart = place[begin[place] != place - 1]
-    yield order[apart], order[apart - 1]
+    return keys
 
 
-def _compare(
-    values_nh: np.ndarray,
-    later: np.ndarray,
-    earlier: np.ndarray,
-    threshold: float,
-    first_n: np.ndarray,
-) -> None:
-    """Enters into `first_n` those pairs that are similar enough."""
-    news = earlier < first_n[later]
-    later, earlier = later[news], earlier[news]
-    for start in range(0, len(later), _COMPARED):
-        one, other = later[start : start + _COMPARED], earlier[start : start + _COMPARED]
-        same = np.mean(values_nh[one] == values_nh[other], axis=1) >= threshold
-        first_n[one[same]] = other[same]  # a band has each later text once
+def _distinct(pairs: np.ndarray) -> np.ndarray:
+    """Pairs in order of both, each once: most are found in several bands."""
+    pairs = pairs[np.lexsort((pairs["later"], pairs["key"]))]
+    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]]
+
+
+def _parts(rows: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    most = max(1, most)
+    return (rows[start : start + most] for start in range(0, len(rows), most))
 
 
 @cache

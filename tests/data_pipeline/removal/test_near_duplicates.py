@@ -12,12 +12,41 @@ from data_pipeline import sources
 from data_pipeline.removal.near_duplicates import (
     HASHES,
     SIGNATURE_BYTES,
+    SIGNED,
     band_rows,
-    duplicates,
+    repetitions,
     signature,
     similarity,
 )
+from data_pipeline.removal.tables import Table
 from data_pipeline.sources.tally import Tally
+
+ONE_GO = 2**24  # bytes, in which all fits
+
+
+@pytest.fixture
+def duplicates(tmp_path):
+    """What `repetitions` finds, by the names of the texts; they lie in several files."""
+
+    def find(signed, threshold, memory=ONE_GO, files=3):
+        signed = list(signed)
+        rows = np.zeros(len(signed), SIGNED)
+        for row, (_, one) in zip(rows, signed, strict=True):
+            row["hashes"] = np.frombuffer(one, "<u4")
+        paths = [tmp_path / f"table-{i}" for i in range(files)]
+        for path, part in zip(paths, np.array_split(rows, files), strict=True):
+            part.tofile(path)
+        table = Table(paths, SIGNED)
+        chosen = (
+            (np.arange(start, start + len(block)), block["hashes"])
+            for start, block in table.blocks(memory // 8)
+        )
+        blocks = list(repetitions(table, chosen, threshold, tmp_path, memory))
+        assert sorted(tmp_path.iterdir()) == paths  # nothing else is left
+        found = np.concatenate(blocks) if blocks else []
+        return [(signed[later][0], signed[first][0]) for later, first in found]
+
+    return find
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +104,7 @@ def changed(text: str, every: int) -> str:
     )
 
 
-def test_repetitions_are_found_and_unrelated_texts_are_not(texts):
+def test_repetitions_are_found_and_unrelated_texts_are_not(texts, duplicates):
     whole = [" ".join(texts[i : i + 8]) for i in range(0, 240, 8)]
     near = [changed(text, 60) for text in whole]  # about 0.84 of the runs in common
     far = [changed(text, 6) for text in whole]
@@ -101,7 +130,7 @@ def like(base: np.ndarray, same: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8, 0.95])
-def test_pairs_at_the_threshold_are_found_and_those_below_are_not(threshold):
+def test_pairs_at_the_threshold_are_found_and_those_below_are_not(threshold, duplicates):
     rng = np.random.default_rng(0)
     at, below = int(np.ceil(threshold * HASHES)), int(np.ceil(threshold * HASHES)) - 1
     bases = rng.integers(0, 2**32, (500, HASHES), dtype=np.uint32)
@@ -115,7 +144,7 @@ def test_pairs_at_the_threshold_are_found_and_those_below_are_not(threshold):
     assert len(found) >= 480  # 98% is what band_rows promises
 
 
-def test_a_chain_leaves_its_first():
+def test_a_chain_leaves_its_first(duplicates):
     rng = np.random.default_rng(1)
     a = rng.integers(0, 2**32, HASHES, dtype=np.uint32)
     b, c = a.copy(), a.copy()
@@ -131,11 +160,50 @@ def test_bands():
     assert [band_rows(t) for t in (0.01, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)] == [1, 2, 3, 5, 7, 11, 128]
 
 
-def test_bad_input():
+def by_the_rule(values_nh: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+    """(later, earlier): of all that a text shares a band with, the first and the last before it in
+    each band are compared, and the first that is similar enough counts."""
+    rows = band_rows(threshold)
+    found = {}
+    for start in range(0, HASHES - rows + 1, rows):
+        groups = {}
+        for later, hashes in enumerate(values_nh):
+            group = groups.setdefault(hashes[start : start + rows].tobytes(), [])
+            for earlier in {*group[:1], *group[-1:]}:
+                if np.mean(hashes == values_nh[earlier]) >= threshold:
+                    found[later] = min(earlier, found.get(later, earlier))
+            group.append(later)
+    return sorted(found.items())
+
+
+@pytest.mark.parametrize(
+    ("threshold", "memory"), [(0.8, 80_000), (0.8, 300_000), (0.5, 300_000), (0.8, ONE_GO)]
+)
+def test_what_is_found_does_not_depend_on_memory(threshold, memory, duplicates):
+    """Chains, pairs about the threshold, and one text that very many repeat."""
+    rng = np.random.default_rng(2)
+    values_nh = rng.integers(0, 2**32, (300, HASHES), dtype=np.uint32)
+    for later in range(60, 220):
+        shared = rng.random(HASHES) < rng.uniform(threshold - 0.1, 1)
+        values_nh[later, shared] = values_nh[rng.integers(later), shared]
+    values_nh[rng.integers(60, 300, 40)] = values_nh[50]
+    expected = by_the_rule(values_nh, threshold)
+    assert 100 < len(expected) < 200
+    signed = [(i, row.astype("<u4").tobytes()) for i, row in enumerate(values_nh)]
+    assert duplicates(signed, threshold, memory) == expected
+
+
+def test_texts_that_are_not_chosen_are_not_compared(tmp_path):
+    np.zeros(5, SIGNED).tofile(tmp_path / "table")
+    table = Table([tmp_path / "table"], SIGNED)
+    chosen = [(np.array([1, 4]), np.zeros((2, HASHES), np.uint32))]
+    found = np.concatenate(list(repetitions(table, chosen, 0.8, tmp_path, ONE_GO)))
+    assert found.tolist() == [(4, 1)]
+
+
+def test_bad_input(duplicates):
     for threshold in (0, -0.5, 1.01, float("nan")):
         with pytest.raises(BadInput, match="threshold must be above 0 and at most 1"):
-            list(duplicates([], threshold))
-    with pytest.raises(BadInput, match="signature of x: 3 bytes, not 512"):
-        list(duplicates([("x", b"abc")], 0.8))
-    assert list(duplicates([], 0.8)) == []
-    assert list(duplicates([("x", signature("a"))], 0.8)) == []
+            duplicates([], threshold)
+    assert duplicates([], 0.8) == []
+    assert duplicates([("x", signature("a"))], 0.8) == []

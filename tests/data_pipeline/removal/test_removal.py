@@ -1,6 +1,7 @@
 """What is left out of a build: repetitions within and across corpora, and evaluation sets."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -23,7 +24,8 @@ from data_pipeline.records import (
 from data_pipeline.removal.decide import Verdict, decide
 from data_pipeline.removal.evaluation_sets import EvaluationSet, evaluation_keys
 from data_pipeline.removal.identity import entity_key, entity_keys, record_key
-from data_pipeline.removal.keys import KeysTask
+from data_pipeline.removal.keys import FOLDER, PARTS, KeysTask
+from data_pipeline.removal.near_duplicates import HASHES
 from data_pipeline.removal.settings import Removal
 from data_pipeline.sources.tally import Tally
 from data_pipeline.tasks import Places
@@ -238,6 +240,48 @@ def test_without_removal_all_stays(corpora, tokenizer, tmp_path):
     exact = Recipe(corpora, tokenizer, removal=Removal(duplicates=True), row_length=128)
     fewer = build(exact, tmp_path / "fewer")
     assert [source.used for source in fewer.sources] == [3, 2, 3]
+
+
+def test_verdicts_do_not_depend_on_memory(tmp_path):
+    """A task without records is among them, and records that go for several reasons."""
+    rng = np.random.default_rng(0)
+    sequences = ["".join(rng.choice(list("ACDE"), 12)) for _ in range(300)]
+    (tmp_path / "held.fasta").write_text("".join(f">x\n{one}\n" for one in sequences[:30]))
+    (tmp_path / "more.fasta").write_text("".join(f">x\n{one}\n" for one in sequences[20:50]))
+    held = [EvaluationSet(n, str(tmp_path / f"{n}.fasta"), "protein") for n in ("held", "more")]
+    removal = Removal(duplicates=True, near_duplicates=0.8, evaluation_sets=tuple(held))
+    recipe = Recipe(tuple(SourceRecipe(n, "text") for n in "ab"), "", removal=removal)
+    tasks = [KeysTask(recipe, source, i, ("x",)) for source, i in [(0, 0), (0, 1), (1, 0), (1, 1)]]
+    counts = [300, 0, 100, 300]
+    (tmp_path / FOLDER).mkdir()
+    hashes_nh = rng.integers(0, 2**32, (200, HASHES), dtype=np.uint32)
+    for task, count in zip(tasks, counts, strict=True):
+        records, entities, signatures = (np.zeros(count, dtype) for dtype in PARTS.values())
+        about = rng.integers(0, 300, count)
+        records["subject"] = records["said"] = [f"{i:016}" for i in rng.integers(0, 900, count)]
+        entities["key"] = [entity_key("protein", sequences[i]) for i in about]
+        signatures["hashes"] = hashes_nh[rng.integers(0, 200, count)]
+        changed = rng.random((count, HASHES)) < rng.uniform(0, 0.3, (count, 1))
+        signatures["hashes"][changed] = rng.integers(0, 2**32, changed.sum())
+        entities["record"] = signatures["record"] = np.arange(count)
+        for part, rows in zip(PARTS, (records, entities, signatures), strict=True):
+            rows.tofile(task.path(tmp_path, part))
+    verdicts = decide(removal, tasks, counts, tmp_path)
+    codes = np.concatenate([np.load(verdict.path) for verdict in verdicts])
+    assert verdicts[0].reasons == (
+        "in the evaluation set held",
+        "in the evaluation set more",
+        "repeats a record of a",
+        "repeats a record of b",
+        "nearly repeats a text of a",
+        "nearly repeats a text of b",
+    )
+    assert decide(removal, tasks, counts, tmp_path, 100_000) == verdicts
+    assert not (tmp_path / FOLDER / "deciding").exists()
+    # What was found when all keys were held in memory.
+    assert np.bincount(codes).tolist() == [323, 76, 42, 133, 47, 72, 7]
+    digest = "ce8f0be85d7fb8b62b4e7b27ff219852f90f4aadb72f5e0b8d1eec9197791ed7"
+    assert hashlib.sha256(codes.tobytes()).hexdigest() == digest
 
 
 def test_removal_settings_are_checked():
