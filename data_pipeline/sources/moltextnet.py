@@ -7,6 +7,7 @@ licence; ChEMBL's is CC BY-SA 3.0.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats import parquet
 from data_pipeline.formats.lines import json_objects
 from data_pipeline.records import MoleculeRecord
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_smiles
 from data_pipeline.sources.options import Limited
@@ -33,24 +35,15 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]
         found = parquet.rows(file, (SMILES, DESCRIPTION))
     else:
         found = json_objects(file)
-    for where, row in options.first(found):
-        tally.begin()
-        try:
-            record = _record(row, f"moltextnet:{where}")
-        except BadInput as error:
-            tally.drop(str(error), where)
-            continue
-        if not record.texts:
-            tally.lose("empty description", record.id)
-        tally.keep()
-        yield record
+    return records(options.first(found), partial(_record, tally=tally), tally)
 
 
-def _record(row: dict[str, Any] | BadInput, identifier: str) -> MoleculeRecord:
-    if isinstance(row, BadInput):
-        raise row
+def _record(where: str, row: dict[str, Any], tally: Tally) -> MoleculeRecord:
     smiles, description = row.get(SMILES), row.get(DESCRIPTION) or ""
     if not isinstance(smiles, str) or not isinstance(description, str):
         raise BadInput(f"{SMILES} or {DESCRIPTION} is not a string")
     texts = {"Description": description.strip()} if description.strip() else {}
-    return from_smiles(smiles, identifier, texts=texts)
+    record = from_smiles(smiles, f"moltextnet:{where}", texts=texts)
+    if not texts:
+        tally.lose("empty description", record.id)
+    return record

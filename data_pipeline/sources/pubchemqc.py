@@ -12,6 +12,7 @@ PM6 moved a hydrogen or broke a bond, the record is another molecule's and is dr
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.json_array import array_objects
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.columns import Column, numbers
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_conformer, parse_smiles
 from data_pipeline.sources.options import Limited
@@ -45,26 +47,21 @@ def inputs(path: str | None, options: Options) -> list[Path]:
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
     """One record per compound, called `pubchemqc:CID`, with the relaxed geometry."""
-    for where, entry in options.first(array_objects(file)):
-        tally.begin()
-        try:
-            with rdBase.BlockLogs():
-                record = _record(entry)
-        except BadInput as error:
-            tally.drop(str(error), where)
-            continue
-        columns = WHOLE
-        if entry.get("multiplicity", 1) == 1:
-            columns = (*ORBITALS, *WHOLE)
-        else:  # two sets of orbitals, and neither is the molecule's
-            tally.lose("orbital energies of an open shell", record.id)
-        tally.keep()
-        yield replace(record, properties=numbers(entry, columns, tally, record.id))
+    return records(options.first(array_objects(file)), partial(_record, tally=tally), tally)
 
 
-def _record(entry: dict[str, Any] | BadInput) -> MoleculeRecord:
-    if isinstance(entry, BadInput):
-        raise entry
+def _record(where: str, entry: dict[str, Any], tally: Tally) -> MoleculeRecord:
+    with rdBase.BlockLogs():
+        record = _molecule(entry)
+    columns = WHOLE
+    if entry.get("multiplicity", 1) == 1:
+        columns = (*ORBITALS, *WHOLE)
+    else:  # two sets of orbitals, and neither is the molecule's
+        tally.lose("orbital energies of an open shell", record.id)
+    return replace(record, properties=numbers(entry, columns, tally, record.id))
+
+
+def _molecule(entry: dict[str, Any]) -> MoleculeRecord:
     cid, smiles = entry.get("cid"), entry.get("pubchem-isomeric-smiles")
     if not isinstance(cid, int) or not isinstance(smiles, str):
         raise BadInput("no cid or no pubchem-isomeric-smiles")

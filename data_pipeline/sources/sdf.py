@@ -17,6 +17,7 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file
 from data_pipeline.formats.sdf import SdfEntry, sdf_entries
 from data_pipeline.records import MoleculeRecord
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_conformer, parse_molfile
 from data_pipeline.sources.options import Limited
@@ -35,15 +36,7 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]
 
     The title line is the record's id; an entry without one is called by the file and its number.
     """
-    for identifier, entry in options.first(sdf_entries(file)):
-        tally.begin()
-        try:
-            record = _record(entry, identifier)
-        except BadInput as error:
-            tally.drop(str(error), identifier)
-            continue
-        tally.keep()
-        yield record
+    return records(options.first(sdf_entries(file)), _record, tally)
 
 
 def write(path: str | Path, records: Iterable[MoleculeRecord]) -> int:
@@ -84,8 +77,6 @@ def _block(record: MoleculeRecord) -> str:
     return buffer.getvalue()
 
 
-def _record(entry: SdfEntry | BadInput, identifier: str) -> MoleculeRecord:
-    if isinstance(entry, BadInput):
-        raise entry
+def _record(identifier: str, entry: SdfEntry) -> MoleculeRecord:
     name = entry.fields.get(NAME, "").strip()
     return from_conformer(parse_molfile(entry.molfile), identifier, name)

@@ -7,6 +7,7 @@ import biomatrix_jax
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import json_objects
 from data_pipeline.records import TextRecord
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
@@ -24,20 +25,10 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[TextRecord]:
 
     A line without an id is called by the file's name and its number. Blank lines are no records.
     """
-    for where, entry in options.first(json_objects(file)):
-        tally.begin()
-        try:
-            record = _record(entry, where)
-        except BadInput as error:
-            tally.drop(str(error), where)
-            continue
-        tally.keep()
-        yield record
+    return records(options.first(json_objects(file)), _record, tally)
 
 
-def _record(entry: dict | BadInput, where: str) -> TextRecord:
-    if isinstance(entry, BadInput):
-        raise entry
+def _record(where: str, entry: dict) -> TextRecord:
     identifier, title, text = entry.get("id") or where, entry.get("title") or "", entry.get("text")
     if not all(isinstance(value, str) for value in (identifier, title, text)):
         raise BadInput("id, title or text is not a string")

@@ -9,12 +9,14 @@ features, which a header names. Read are the SMILES and, where given, mwt and lo
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import decoded, numbered
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.columns import Column, numbers
+from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_smiles
 from data_pipeline.sources.options import Limited
@@ -31,21 +33,12 @@ def inputs(path: str | None, options: Options) -> list[Path]:
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
     """One record per line, called `zinc:ID`, or by the file and line where it has no id."""
-    for where, row in options.first(_rows(file)):
-        tally.begin()
-        try:
-            record = _record(row, where)
-        except BadInput as error:
-            tally.drop(str(error), where)
-            continue
-        tally.keep()
-        yield replace(record, properties=numbers(row, COLUMNS, tally, record.id))
+    return records(options.first(_rows(file)), partial(_record, tally=tally), tally)
 
 
-def _record(row: dict[str, str] | BadInput, where: str) -> MoleculeRecord:
-    if isinstance(row, BadInput):
-        raise row
-    return from_smiles(row.get(SMILES, ""), f"zinc:{row.get(ID) or where}")
+def _record(where: str, row: dict[str, str], tally: Tally) -> MoleculeRecord:
+    record = from_smiles(row.get(SMILES, ""), f"zinc:{row.get(ID) or where}")
+    return replace(record, properties=numbers(row, COLUMNS, tally, record.id))
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, str] | BadInput]]:
