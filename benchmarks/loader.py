@@ -190,6 +190,8 @@ def make_data(directory: Path, row_length: int, rows: int) -> Path:
         packing=Packing(pack.ALGORITHM, int(lengths.sum())),
         sources=(source,),
         shards=tuple(shards),
+        recipe={},
+        code="",
         versions={},
     )
     manifests.write(manifest, directory)

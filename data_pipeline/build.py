@@ -10,31 +10,31 @@ it.
 
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from biomatrix_jax.data import manifest as manifests
-from biomatrix_jax.data.manifest import Manifest, SourceEntry
+from biomatrix_jax.data.manifest import Manifest
 from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import check_absent
-from biomatrix_jax.tokens import MODALITIES
+from biomatrix_jax.files import check_absent, sha256
 from data_pipeline import context, storage, tasks
 from data_pipeline import recipe as recipes
-from data_pipeline.documents import DocumentsAccount, DocumentsTask
+from data_pipeline.accounting import source_entry, told, told_absent
+from data_pipeline.beside import hashes
+from data_pipeline.documents import DocumentsTask
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.recipe import Recipe
 from data_pipeline.removal.judge import judged
 from data_pipeline.rows import packing, with_rows
+from data_pipeline.versions import code, versions
 from data_pipeline.workplace import (
     Crew,
     Progress,
     checksums,
     finish_data,
     save_vocabulary,
-    versions,
     workplace,
 )
 
@@ -72,7 +72,7 @@ def build_from_file(
             storage.copy(str(staging), str(out), overwrite=overwrite, progress=display.show)
             display.line(f"{out} is complete; {staging} may go")
         for source in manifest.sources:
-            display.line(_told(source))
+            display.line(told(source))
     return manifest
 
 
@@ -103,29 +103,41 @@ def build(
     tokenizers = {
         kind: checksums(path) for kind, path in context.structure_tokenizer_paths(recipe).items()
     }
+    evaluation_sets = _evaluation_sets(recipe)
     groups = tasks.all_inputs(recipe)
     with workplace(out, overwrite, say) as place:
         saved = save_vocabulary(vocabulary, place.data / manifests.TOKENIZER)
         crew = Crew(place, engine or local(1), progress, [saved.files, tokenizers])
+        beside = hashes(crew, recipe, groups)
         verdicts = judged(crew, recipe, groups)
         documents = [
             DocumentsTask(recipe, *group, verdict)
             for group, verdict in zip(groups, verdicts, strict=True)
         ]
         accounts = crew.carry_out("documents", documents)
-        entries = _source_entries(recipe, documents, accounts)
+        of_source = [
+            [a for task, a in zip(documents, accounts, strict=True) if task.source == index]
+            for index in range(len(recipe.sources))
+        ]
+        entries = tuple(map(source_entry, recipe.sources, of_source, beside))
+        for source, own in zip(recipe.sources, of_source, strict=True):
+            if absent := told_absent(source, own):
+                say(absent)
         shards = tuple(account.shard for account in accounts if account.shard)
         manifest = Manifest(
             schema_version=manifests.SCHEMA_VERSION,
             row_length=recipe.row_length,
             seed=recipe.seed,
+            recipe=recipes.resolved(recipe),
+            code=code(),
+            versions=versions(),
             vocabulary=saved,
             packing=packing(recipe.row_length),
             sources=entries,
             shards=(),
             documents=shards,
             structure_tokenizers=tokenizers,
-            versions=versions(),
+            evaluation_sets=evaluation_sets,
         )
         manifest = with_rows(crew, manifest, place.data, vocabulary)
         if not recipe.keep_documents:
@@ -134,57 +146,12 @@ def build(
     return manifest
 
 
-def _source_entries(
-    recipe: Recipe, done: Sequence[DocumentsTask], accounts: Sequence[DocumentsAccount]
-) -> tuple[SourceEntry, ...]:
-    """What became of each source's records, its rows aside."""
-    entries = []
-    for index, source in enumerate(recipe.sources):
-        own = [a for task, a in zip(done, accounts, strict=True) if task.source == index]
-        first = {}
-        for account in reversed(own):
-            first |= account.examples
-        entry = SourceEntry(
-            name=source.name,
-            inputs=tuple(account.inputs for account in own),
-            records=sum(account.records for account in own),
-            used=sum(account.used for account in own),
-            dropped=_added(account.dropped for account in own),
-            lost=_added(account.lost for account in own),
-            instances=sum(account.instances for account in own),
-            rejected=_added(account.rejected for account in own),
-            examples=dict(sorted(first.items())),
-            documents=sum(account.documents for account in own),
-            cut=0,
-            tokens={name: sum(account.tokens[name] for account in own) for name in MODALITIES},
-            rows=0,
-        )
-        if not entry.documents:
-            raise BadInput(f"source {source.name}: nothing to pack ({_told(entry)})")
-        entries.append(entry)
-    return tuple(entries)
-
-
-def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
-    return dict(sorted(total.items()))
-
-
-def _told(source: SourceEntry) -> str:
-    """A line for people: what became of a source's records."""
-    parts = [
-        f"{source.name}: {source.records:,} records -> {source.documents:,} documents, "
-        f"{source.total_tokens:,} tokens, {source.rows:,} rows"
-    ]
-    for word, counts in (
-        ("dropped", source.dropped),
-        ("lost", source.lost),
-        ("rejected", source.rejected),
-    ):
-        parts += [
-            f"{number:,} {word}: {reason} (first {source.examples[reason]})"
-            for reason, number in counts.items()
-        ]
-    return "; ".join(parts)
+def _evaluation_sets(recipe: Recipe) -> dict[str, str]:
+    """The SHA-256 of each one's file."""
+    found = {}
+    for one in recipe.removal.evaluation_sets:
+        try:
+            found[one.name] = sha256(one.path)
+        except OSError as error:
+            raise BadInput(f"evaluation set {one.name}: {one.path}: {error.strerror}") from None
+    return found

@@ -9,6 +9,7 @@ import numpy as np
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.packaged import tokenizer_path
 from biomatrix_jax.tokens import Segment, Vocabulary, families
+from data_pipeline import listing
 from data_pipeline.composition.views import StructureTokenizers
 from data_pipeline.recipe import Recipe
 
@@ -52,16 +53,13 @@ def load_structure_tokenizers(recipe: Recipe) -> StructureTokenizers:
     return _load_structure_tokenizers(recipe.molecule_tokenizer, recipe.protein_tokenizer, states)
 
 
-def _state(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Names, sizes and times of a file, or of the files in a folder."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    states = [(str(file), file.stat()) for file in files if file.is_file()]
-    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
+def _state(path: Path) -> str:
+    return listing.digest([path]) if path.exists() else ""  # whoever loads it says what is missing
 
 
 # What is cached for is what was there: a process may build again with other files in their place.
 @lru_cache(maxsize=1)
-def _load_vocabulary(path: str, state: tuple) -> Vocabulary:
+def _load_vocabulary(path: str, state: str) -> Vocabulary:
     return Vocabulary.from_pretrained(path)
 
 

@@ -1,10 +1,8 @@
 """Input files -> a shard of documents: read, compose, turn into tokens, and account for it all."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +10,8 @@ import numpy as np
 from biomatrix_jax.data.manifest import DOCUMENTS, DocumentsEntry, InputsEntry
 from biomatrix_jax.data.rows import Row
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import MODALITIES, Vocabulary
-from data_pipeline import context
+from data_pipeline import context, listing
 from data_pipeline.composition import Instance, compose
 from data_pipeline.removal.decide import Verdict
 from data_pipeline.shards import is_whole, write_shard
@@ -37,6 +34,7 @@ class DocumentsAccount:
     instances: int
     rejected: dict[str, int]
     examples: dict[str, str]
+    fields: tuple[str, ...]  # of composites, whether drawn or not
     documents: int
     tokens: dict[str, int]
     shard: DocumentsEntry | None  # None: nothing came of it
@@ -82,6 +80,7 @@ class DocumentsTask(FilesTask):
             counts.composed,
             tokenizers=tools.structure_tokenizers,
             spells=tools.spells,
+            fields=counts.fields,
         )
         sizes: list[int] = []
         made = gathered(encoded(instances, tools.vocabulary, counts), self.source, sizes)
@@ -98,13 +97,14 @@ class DocumentsTask(FilesTask):
             )
         return DocumentsAccount(
             fingerprint=fingerprint,
-            inputs=_inputs(self.files),
+            inputs=listing.hashed((file.name, file) for file in self.files),
             records=counts.read.records_in,
             used=counts.composed.records_out,
             dropped=_sorted(counts.read.dropped + counts.composed.dropped),
             lost=_sorted(counts.read.lost + counts.composed.lost),
             instances=counts.encoded.records_in,
             rejected=_sorted(counts.encoded.dropped),
+            fields=tuple(sorted(counts.fields)),
             examples=_sorted(counts.encoded.first | counts.composed.first | counts.read.first),
             documents=counts.encoded.records_out,
             tokens=written.tokens if written else dict.fromkeys(MODALITIES, 0),
@@ -114,11 +114,12 @@ class DocumentsTask(FilesTask):
 
 @dataclass
 class _Counts:
-    """What happens on the way, stage by stage."""
+    """What happens on the way, stage by stage, and what is met there."""
 
     read: Tally = field(default_factory=Tally)  # of records
     composed: Tally = field(default_factory=Tally)  # of records
     encoded: Tally = field(default_factory=Tally)  # of instances
+    fields: set[str] = field(default_factory=set)  # see DocumentsAccount
 
 
 def encoded(
@@ -177,16 +178,6 @@ def _rejection(instance: Instance, vocabulary: Vocabulary, error: BadInput) -> t
         except BadInput as own:
             return f"{segment.modality} that the vocabulary cannot spell", str(own)
     return "segments that the vocabulary cannot spell together", str(error)
-
-
-def _inputs(files: list[Path]) -> InputsEntry:
-    lines = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
-    return InputsEntry(
-        first=files[0].name,
-        files=len(files),
-        bytes=sum(file.stat().st_size for file in files),
-        sha256=hashlib.sha256(lines.encode()).hexdigest(),
-    )
 
 
 def _sorted(mapping: Counter | dict) -> dict:

@@ -1,5 +1,7 @@
 """The recipe of a data directory: which sources, read how, composed how, packed into what rows."""
 
+import dataclasses
+import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -63,6 +65,19 @@ def reader_options(source: SourceRecipe) -> Any:
     """The reader's options of a source, checked; raises BadInput, also for an unknown reader."""
     reader = sources.reader(source.reader)
     return from_dict(reader.Options, source.options, f"source {source.name}, options")
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """All of a recipe as plain data, with the defaults that its readers have for their options.
+
+    `from_dict` makes a recipe of it that builds the same.
+    """
+    sources = tuple(
+        dataclasses.replace(source, options=dataclasses.asdict(reader_options(source)))
+        for source in recipe.sources
+    )
+    tree = dataclasses.asdict(dataclasses.replace(recipe, sources=sources))
+    return json.loads(json.dumps(tree))
 
 
 def load(path: str | os.PathLike, overrides=()) -> Recipe:

@@ -15,12 +15,12 @@ from biomatrix_jax.tokens import Vocabulary
 from data_pipeline.engine import Engine
 from data_pipeline.engine.local import local
 from data_pipeline.rows import packing, with_rows
+from data_pipeline.versions import code, versions
 from data_pipeline.workplace import (
     Crew,
     Progress,
     finish_data,
     save_vocabulary,
-    versions,
     workplace,
 )
 
@@ -59,7 +59,9 @@ def repack(
             packing=packing(row_length),
             shards=(),
             sources=tuple(replace(source, rows=0, cut=0) for source in old.sources),
+            recipe=old.recipe | {"row_length": row_length, "keep_documents": False},
             versions=versions(),
+            code=code(),
         )
         manifest = with_rows(crew, manifest, directory, vocabulary)
         manifest = replace(manifest, documents=())

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json
-from data_pipeline import sources
+from data_pipeline import listing, sources
 from data_pipeline.recipe import Recipe, SourceRecipe, reader_options
 from data_pipeline.records import Record
 from data_pipeline.sources.tally import Tally
@@ -29,7 +29,9 @@ from data_pipeline.sources.tally import Tally
 INPUT_BYTES = 256 * 2**20  # of input files that one task reads together
 
 Item = TypeVar("Item")
-InputGroup = tuple[int, int, tuple[str, ...]]  # source, number of the group within it, files
+# Of a source: which it is, the number of the group within it, files, and the state (see `listing`)
+# of what lies beside them all.
+InputGroup = tuple[int, int, tuple[str, ...], str]
 
 
 class Account(Protocol):
@@ -63,7 +65,7 @@ class Task(Protocol):
         """Unique in a build."""
 
     def decided_by(self) -> Any:
-        """What decides its result, versions and tokenizers aside, as plain data."""
+        """What decides its result, code and tokenizers aside, as plain data."""
 
     def do(self, places: Places, fingerprint: str) -> Account:
         """Does it. Raises BadInput for an input that cannot be used."""
@@ -80,6 +82,7 @@ class FilesTask:
     source: int  # its index in the recipe
     number: int  # of the task within its source
     inputs: tuple[str, ...]
+    beside: str = ""  # the state, see `listing.digest`, of what else decides the source's records
 
     @property
     def source_recipe(self) -> SourceRecipe:
@@ -95,9 +98,8 @@ class FilesTask:
 
     def reading(self) -> Any:
         """What decides the records: the source, and names, sizes and times of the files."""
-        beside = reader_options(self.source_recipe).paths_beside()
-        files = [_state(path) for path in [*self.files, *beside]]
-        return [dataclasses.asdict(self.source_recipe), self.source, files]
+        source = dataclasses.asdict(self.source_recipe)
+        return [source, self.source, listing.digest(self.files), self.beside]
 
 
 @dataclass(frozen=True)
@@ -130,15 +132,13 @@ def all_inputs(recipe: Recipe) -> list[InputGroup]:
       BadInput: an unknown reader or option, or a corpus that is missing.
     """
     options = [reader_options(source) for source in recipe.sources]  # all, before any disk is read
-    return [
-        (index, number, group)
-        for index, source in enumerate(recipe.sources)
-        for number, group in enumerate(
-            input_groups(
-                source, sources.input_files(source.reader, source.path or None, options[index])
-            )
-        )
-    ]
+    found = []
+    for index, (source, of_source) in enumerate(zip(recipe.sources, options, strict=True)):
+        inputs = sources.input_files(source.reader, source.path or None, of_source)
+        beside = listing.digest(of_source.paths_beside(inputs))
+        groups = input_groups(source, inputs)
+        found += [(index, number, group, beside) for number, group in enumerate(groups)]
+    return found
 
 
 def input_groups(source: SourceRecipe, inputs: Sequence[Path]) -> list[tuple[str, ...]]:
@@ -173,18 +173,10 @@ def fingerprint(task: Task, tools: Any) -> str:
     """What decides a task's result, as a hash.
 
     Args:
-      tools: what does the work: versions of packages, hashes of tokenizers.
+      tools: what does the work: versions of packages, hashes of our code and of tokenizers.
     """
     told = json.dumps([type(task).__name__, task.decided_by(), tools], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
-
-
-def _state(path: Path) -> tuple[str, int, int]:
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from None
-    return str(path), state.st_size, state.st_mtime_ns
 
 
 def read_account(places: Places, assigned: Assigned) -> Account | None:

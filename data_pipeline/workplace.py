@@ -8,7 +8,6 @@ It outlives whoever worked there, so that the next build of OUT starts from what
 """
 
 import contextlib
-import importlib.metadata
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,9 +24,7 @@ from biomatrix_jax.tokens import Vocabulary
 from data_pipeline import tasks
 from data_pipeline.engine import Engine
 from data_pipeline.tasks import Account, Assigned, Places, Task, Worker
-
-# What decides the bytes of a shard, beyond the recipe and its inputs.
-_PACKAGES = ("biomatrix-jax", "array-record", "numpy", "rdkit", "selfies", "tokenizers")
+from data_pipeline.versions import code, versions
 
 Progress = Callable[[str, int, int], None]  # a stage's name, tasks that are done, and of how many
 
@@ -86,7 +83,7 @@ class Crew:
     """Carries out the tasks that are not done yet.
 
     Attributes:
-      tools: what decides results beside tasks and packages, as plain data.
+      tools: what decides results beside tasks and code, as plain data.
     """
 
     place: Workplace
@@ -103,7 +100,7 @@ class Crew:
           documents: the data directory that holds the documents of RowsTasks, where it is another.
         """
         places = Places(self.place.data, documents or self.place.data, self.place.accounts)
-        tools = [self.tools, versions()]
+        tools = [self.tools, versions(), code()]
         assigned = [Assigned(task, tasks.fingerprint(task, tools)) for task in todo]
         waiting = [one for one in assigned if tasks.read_account(places, one) is None]
         done = len(todo) - len(waiting)
@@ -125,11 +122,6 @@ def finish_data(place: Workplace, manifest: Manifest) -> None:
     shards = {entry.path for entry in (*manifest.shards, *manifest.documents)}
     tokenizer = {f"{manifests.TOKENIZER}/{name}" for name in manifest.vocabulary.files}
     place.finish(partial(manifests.write, manifest), shards | tokenizer)
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that decide what is in a shard."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def checksums(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from biomatrix_jax.config import from_dict
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import atomic_file, read_json, sha256
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE = "manifest.json"
 TOKENIZER = "tokenizer"
 SHARDS = "shards"
@@ -40,7 +40,7 @@ class InputsEntry:
     """Files that were read together: how many, their size, and one hash of all.
 
     The hash is the SHA-256 of a line `<SHA-256 of the file>  <its name>` for each, as `sha256sum`
-    prints them.
+    prints them. The name of a file that came with its whole folder is that within the folder.
     """
 
     first: str  # the name of the first
@@ -66,6 +66,9 @@ class SourceEntry:
     cut: int  # of them, those longer than a row, which lie in rows in pieces
     tokens: dict[str, int]  # modality -> tokens; end-of-document tokens count with what they end
     rows: int
+    # What its reader joins to the inputs: tables, all files of a folder of structures.
+    beside: tuple[InputsEntry, ...] = ()
+    absent_fields: tuple[str, ...] = ()  # that its composition names, and no composite ever had
 
     def __post_init__(self):
         if self.records != self.used + sum(self.dropped.values()):
@@ -116,18 +119,33 @@ class Packing:
 
 @dataclass(frozen=True)
 class Manifest:
+    """How data were made, and what came of it.
+
+    Attributes:
+      recipe: all of what `data build` was told, with its defaults, paths as they were given. The
+        same recipe, inputs, code and versions give the same bytes; what `data repack` makes has the
+        recipe that would have built it. Empty: these are rows that no recipe made.
+      code: one SHA-256 of the source files that decide the bytes.
+      versions: package -> version that built the rows.
+      evaluation_sets: the SHA-256 of each file, by the name that the recipe has for it.
+      structure_tokenizers: "molecule" and "protein" -> the tokenizer that made the structure codes:
+        its files' SHA-256.
+    """
+
     schema_version: int
     row_length: int  # tokens
     seed: int
+    recipe: dict[str, Any]
+    code: str
+    versions: dict[str, str]
     vocabulary: VocabularyEntry
     packing: Packing
     sources: tuple[SourceEntry, ...]  # a row's source ids index it
     shards: tuple[ShardEntry, ...]
-    versions: dict[str, str]  # package -> version that built the rows
     documents: tuple[DocumentsEntry, ...] = ()  # in the order in which rows took them
     dtype: str = DTYPE
-    # "molecule" and "protein" -> the tokenizer that made the structure codes: its files' sha256
     structure_tokenizers: dict[str, dict[str, str]] = field(default_factory=dict)
+    evaluation_sets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.dtype != DTYPE:

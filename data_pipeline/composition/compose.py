@@ -46,6 +46,7 @@ def compose(
     *,
     tokenizers: StructureTokenizers = NO_TOKENIZERS,
     spells: Callable[[Segment], bool] = lambda segment: True,
+    fields: set[str] | None = None,
 ) -> Iterator[Instance]:
     """The instances of each record, in the records' order.
 
@@ -53,13 +54,15 @@ def compose(
       tally: counts records as kept (with at least one instance) or dropped, and as lost each view
         that a record has not, for instance the 3D view of a salt.
       spells: whether a vocabulary has all tokens of a view.
+      fields: gets the label of each field that a composite could have had, whether drawn or not.
     """
     records = iter(records)
+    fields = set() if fields is None else fields
     while chunk := list(islice(records, CHUNK)):
         structures = tokenizers.structures(chunk, tally)
         for record in chunk:
             tally.begin()
-            composer = _Composer(record, composition, seed, structures, tally, spells)
+            composer = _Composer(record, composition, seed, structures, tally, spells, fields)
             try:
                 instances = composer.instances()
             except BeyondVocabulary as error:
@@ -86,9 +89,10 @@ class _Composer:
         structures: Structures,
         tally: Tally,
         spells: Callable[[Segment], bool],
+        fields: set[str],
     ):
         self.record, self.composition, self.structures = record, composition, structures
-        self.tally, self.spells = tally, spells
+        self.tally, self.spells, self.fields = tally, spells, fields
         self.seed, self.draw = seed, Draw(record.id, seed)
 
     def instances(self) -> list[Instance]:
@@ -220,8 +224,9 @@ class _Composer:
         return self.draw.happens(name, getattr(self.composition, name))
 
     def probability(self, label: str, setting: str) -> float:
-        fields = self.composition.fields
-        return fields[label] if label in fields else getattr(self.composition, setting)
+        self.fields.add(label)
+        given = self.composition.fields
+        return given[label] if label in given else getattr(self.composition, setting)
 
 
 def numbered(partners: Sequence[MoleculeRecord | ProteinRecord]) -> list[str]:

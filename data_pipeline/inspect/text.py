@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from data_pipeline.inspect.settings import settings
+
 _WIDTH = 100  # characters of a line of a document
 _DOCUMENTS = 4  # of a row, and
 _INPUTS = 4  # of a source; JSON has all
 
 
 def told(found: dict) -> list[str]:
-    """The lines: what was built and how, counts by source, inputs, what was left out, samples."""
-    parts = [_whole(found), _counts(found), _shards(found), _inputs(found), _left_out(found)]
+    """The lines: what was built, counts by source, how and of what, what was left out, samples."""
+    parts = [_whole(found), _counts(found), _shards(found), settings(found), _inputs(found)]
+    parts.append(_left_out(found))
     parts += [_sample(sample) for sample in found["samples"]]
     return [line for part in parts if part for line in ("", *part)][1:]
 
@@ -89,17 +92,19 @@ def _shards(found: dict) -> list[str]:
 def _inputs(found: dict) -> list[str]:
     lines = []
     for source in found["sources"]:
-        inputs = source["inputs"]
-        for one in inputs[:_INPUTS]:
-            more = f" and {one['files'] - 1:,} more" if one["files"] > 1 else ""
-            lines.append(
-                f"  {source['name']}: {one['first']}{more}, {one['bytes']:,} bytes, "
-                f"SHA-256 {one['sha256']}"
-            )
-        if len(inputs) > _INPUTS:
-            files = sum(one["files"] for one in inputs[_INPUTS:])
-            lines.append(f"  {source['name']}: ... and {files:,} more files")
+        for what, files in (("", source["inputs"]), (", beside", source["beside"])):
+            lines += [f"  {source['name']}{what}: {line}" for line in _files(files)]
     return ["inputs:", *lines] if lines else []
+
+
+def _files(groups: Sequence[dict]) -> list[str]:
+    lines = []
+    for one in groups[:_INPUTS]:
+        more = f" and {one['files'] - 1:,} more" if one["files"] > 1 else ""
+        lines.append(f"{one['first']}{more}, {one['bytes']:,} bytes, SHA-256 {one['sha256']}")
+    if len(groups) > _INPUTS:
+        lines.append(f"... and {sum(one['files'] for one in groups[_INPUTS:]):,} more files")
+    return lines
 
 
 def _left_out(found: dict) -> list[str]:

@@ -14,12 +14,12 @@ of the pair in PDBbind, be it Kd, Ki or IC50. The description states no licence.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
@@ -63,13 +63,18 @@ class Options(Limits, Limited):
     max_rmsd: float | None = 2.0
     add_hydrogens: bool = True
 
-    beside: ClassVar[tuple[str, ...]] = ("structures",)
-
     def __post_init__(self):
         Limits.__post_init__(self)
         Limited.__post_init__(self)
         if self.max_rmsd is not None and not self.max_rmsd >= 0:
             raise BadInput(f"max_rmsd must be at least 0, not {self.max_rmsd}")
+
+    def folder(self, file: Path) -> Path:
+        """That of the structures which an input file names."""
+        return Path(self.structures) if self.structures else file.absolute().parent.parent
+
+    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
+        return list(dict.fromkeys(map(self.folder, inputs)))
 
 
 class _Pose(NamedTuple):
@@ -89,7 +94,7 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[InteractionReco
     Both are as they lie in the complex, but see `records.InteractionRecord` on frames. Chains that
     are not usable are lost; the pair is dropped where none is.
     """
-    root = Path(options.structures) if options.structures else file.absolute().parent.parent
+    root = options.folder(file)
     receptor = lru_cache(RECEPTORS)(lambda path: all_chains(path, options))
 
     def build(pose: _Pose, identifier: str) -> tuple[InteractionRecord, list[str]]:

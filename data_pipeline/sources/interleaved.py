@@ -6,7 +6,7 @@ what a mention stands for is in a table (see `data_pipeline.entities`). Licences
 documents and the table; the one in the box is described beside it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -69,10 +69,10 @@ class Options(Limited):
         if "limit" in self.document_options:
             raise BadInput("document_options: the limit is that of interleaved itself")
 
-    def paths_beside(self) -> list[Path]:
+    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
         """Its own, and those of the documents' reader."""
-        theirs = [] if self.documents == ANNOTATED else self.of_documents().paths_beside()
-        return [*super().paths_beside(), *theirs]
+        theirs = [] if self.documents == ANNOTATED else self.of_documents().paths_beside(inputs)
+        return [*super().paths_beside(inputs), *theirs]
 
     def of_documents(self) -> Any:
         """The options of the documents' reader."""

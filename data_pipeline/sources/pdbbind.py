@@ -15,10 +15,10 @@ the latter two, which are the same molecule, RDKit does not always read both.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
@@ -62,11 +62,16 @@ class Options(Limits, Limited):
     structures: str | None = None
     add_hydrogens: bool = True
 
-    beside: ClassVar[tuple[str, ...]] = ("structures",)
-
     def __post_init__(self):
         Limits.__post_init__(self)
         Limited.__post_init__(self)
+
+    def folder(self, file: Path) -> Path:
+        """That of the structures which an input file names."""
+        return Path(self.structures) if self.structures else file.absolute().parent.parent
+
+    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
+        return list(dict.fromkeys(map(self.folder, inputs)))
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
@@ -85,7 +90,7 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[InteractionReco
     Complexes whose ligand is remarked to be incomplete are dropped: what was measured is another
     molecule. A ligand whose SDF does not parse is read from its MOL2, and that is counted.
     """
-    root = Path(options.structures) if options.structures else file.absolute().parent.parent
+    root = options.folder(file)
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder")
     folders = _folders(root)

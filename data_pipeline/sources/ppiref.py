@@ -61,7 +61,7 @@ class Options(Limits, Limited):
     structures: str | None = None
     fold: str | None = None
 
-    beside: ClassVar[tuple[str, ...]] = ("structures", "fold")
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
 
     def __post_init__(self):
         Limits.__post_init__(self)

@@ -11,11 +11,10 @@ Ramakrishnan et al., Scientific Data 1:140022 (2014), B3LYP/6-31G(2df,p), CC0. T
 Energies are in hartree, as published, those of atomization in kcal/mol.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 from rdkit import Chem, rdBase
 
@@ -30,6 +29,8 @@ from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.molecules import from_conformer, parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
+
+WHEEL = ".whl"  # the suffix of the package
 
 # What gdb9.sdf.csv calls it, what qm9pack does, and what it is.
 QUANTITIES = (
@@ -68,16 +69,23 @@ class Options(Limited):
 
     table: str | None = None
 
-    beside: ClassVar[tuple[str, ...]] = ("table",)
+    def table_of(self, file: Path) -> Path:
+        """The table of an SDF file."""
+        beside = file.with_suffix("") if file.suffix in COMPRESSED else file
+        return Path(self.table or f"{beside}.csv")
+
+    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
+        tables = [self.table_of(file) for file in inputs if file.suffix != WHEEL]
+        return list(dict.fromkeys(tables))
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
-    return corpus_files(path, "qm9", (".sdf", ".whl"))
+    return corpus_files(path, "qm9", (".sdf", WHEEL))
 
 
 def read(file: Path, options: Options, tally: Tally) -> Iterator[MoleculeRecord]:
     """One record per molecule, called `qm9:NUMBER` in both distributions, with its conformer."""
-    wheel = file.suffix == ".whl"
+    wheel = file.suffix == WHEEL
     found = _qm9pack(file) if wheel else _gdb9(file, options)
     for identifier, parse, row in options.first(found):
         tally.begin()
@@ -104,8 +112,7 @@ def _qm9pack(wheel: Path) -> Found:
 
 
 def _gdb9(file: Path, options: Options) -> Found:
-    beside = file.with_suffix("") if file.suffix in COMPRESSED else file
-    path = Path(options.table or f"{beside}.csv")
+    path = options.table_of(file)
     rows = table(path, ("mol_id", *(column.key for column in GDB9)), ",")
     for name, entry in sdf_entries(file):
         _, row = next(rows, (None, None))

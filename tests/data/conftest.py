@@ -64,6 +64,8 @@ def _data(directory, rows: dict[str, int], rows_per_shard: int = 4) -> Manifest:
         packing=Packing("best-fit-decreasing", 4096),
         sources=tuple(sources),
         shards=tuple(shards),
+        recipe={},
+        code="",
         versions={"numpy": np.__version__},
     )
     manifests.write(manifest, directory)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biomatrix_jax.config import DataConfig, dump
+from biomatrix_jax.config import DataConfig, dump, from_dict
 from biomatrix_jax.data import manifest as manifests
 from biomatrix_jax.data.loader import Loader
 from biomatrix_jax.data.reader import RowSource
@@ -30,12 +30,14 @@ from biomatrix_jax.tokens import (
     base_tokenizer_path,
     extend_tokenizer,
 )
-from data_pipeline import context, pack, rows, sources, tasks
+from data_pipeline import context, pack, rows, sources, tasks, versions, workplace
 from data_pipeline import documents as making
 from data_pipeline.build import build, build_from_file
 from data_pipeline.composition import Composition, compose
 from data_pipeline.engine.local import local
 from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.removal.evaluation_sets import EvaluationSet
+from data_pipeline.removal.settings import Removal
 from data_pipeline.sources.tally import Tally
 from tests.protein_tokenizers import untrained
 
@@ -199,6 +201,59 @@ def test_another_tokenizer_in_the_place_of_one_is_read_again(tokenizer, recipe, 
     assert rich.vocabulary.size > poor.vocabulary.size
     assert not rich.sources[0].lost
     assert poor.sources[0].lost
+
+
+def test_the_recipe_on_record_is_whole_and_builds_the_same(recipe, tmp_path):
+    composition = Composition(selfies=0.25, fields={"LogP (Crippen)": 1.0})
+    (tmp_path / "held.smi").write_text("CCO\n")
+    held = EvaluationSet("held", str(tmp_path / "held.smi"), "molecule")
+    recipe = dataclasses.replace(
+        recipe,
+        sources=(dataclasses.replace(NCI, composition=composition), *recipe.sources[1:]),
+        removal=Removal(duplicates=True, evaluation_sets=(held,)),
+        seed=3,
+    )
+    made = build(recipe, tmp_path / "a")
+    nci, text = made.recipe["sources"]
+    expected = {"limit": 60, "conformers": False, "max_heavy_atoms": None}  # the last by default
+    assert nci["options"].items() >= expected.items()
+    assert (text["path"], text["options"]["limit"]) == (recipe.sources[1].path, None)
+    assert nci["composition"] == dataclasses.asdict(composition)
+    assert made.recipe["removal"]["evaluation_sets"][0]["path"] == held.path
+    assert made.evaluation_sets == {"held": hashlib.sha256(b"CCO\n").hexdigest()}
+    assert made.code == versions.code()
+    again = from_dict(Recipe, manifests.read(tmp_path / "a").recipe, "manifest")
+    build(again, tmp_path / "b")
+    assert_same(tmp_path / "a", tmp_path / "b")
+
+
+def test_an_evaluation_set_that_is_missing_stops_before_anything_is_read(recipe, tmp_path):
+    missing = EvaluationSet("held", str(tmp_path / "none.smi"), "molecule")
+    recipe = dataclasses.replace(recipe, removal=Removal(evaluation_sets=(missing,)))
+    with pytest.raises(BadInput, match=r"evaluation set held: .*none\.smi: No such file"):
+        build(recipe, tmp_path / "out", progress=pytest.fail)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_fields_that_nothing_had_are_told(recipe, tmp_path):
+    fields = {"LogP (Cripen)": 1.0, "Molecular formula": 0.0, "Boiling point": 1.0}
+    nci = dataclasses.replace(NCI, composition=Composition(fields=fields))
+    text = dataclasses.replace(recipe.sources[1], composition=Composition(fields={"Title": 1.0}))
+    said = []
+    recipe = dataclasses.replace(recipe, sources=(nci, text))
+    built = build(recipe, tmp_path / "out", say=said.append)
+    # One that is never drawn is there all the same.
+    assert [source.absent_fields for source in built.sources] == [
+        ("Boiling point", "LogP (Cripen)"),
+        ("Title",),
+    ]
+    of_nci, of_text = said
+    assert of_nci.startswith(
+        "source nci: its composition names fields that no composite had: 'Boiling point', "
+        "'LogP (Cripen)' (is it 'LogP (Crippen)'?); those it had: 'Hydrogen bond acceptors', "
+    )
+    assert of_text.endswith("no composite had: 'Title'; those it had: none")
+    assert manifests.read(tmp_path / "out") == built
 
 
 def test_another_seed_composes_otherwise(recipe, tmp_path):
@@ -373,6 +428,21 @@ def test_a_build_goes_on_with_what_is_done_and_gives_the_same_bytes(recipe, tmp_
     assert made.stat().st_mtime_ns == before
     assert_same(tmp_path / "whole", tmp_path / "out")
     assert not (tmp_path / "out.incomplete").exists()
+
+
+def test_what_other_code_left_is_done_again(recipe, tmp_path, monkeypatch):
+    """The same version of the package, say, with a fix in a reader."""
+    texts = Path(recipe.sources[1].path)
+    content, state = texts.read_bytes(), os.stat(texts)
+    texts.write_bytes(b"\xff" * len(content))
+    with pytest.raises(BadInput, match="nothing to pack"):
+        build(recipe, tmp_path / "out")
+    texts.write_bytes(content)
+    os.utime(texts, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    monkeypatch.setattr(workplace, "code", lambda: "another")
+    told = []
+    build(recipe, tmp_path / "out", progress=lambda *one: told.append(one))
+    assert told[0] == ("documents", 0, 2)
 
 
 def test_what_another_recipe_left_is_done_again_and_its_shards_go(recipe, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -9,8 +10,11 @@ from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import sha256
 from biomatrix_jax.tokens import Text, Vocabulary, base_tokenizer_path, extend_tokenizer
 from data_pipeline.build import build
+from data_pipeline.composition import Composition
 from data_pipeline.inspect import inspect
 from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.removal.evaluation_sets import EvaluationSet
+from data_pipeline.removal.settings import Removal
 from data_pipeline.repack import repack
 
 LONG = "A sentence with\ntwo lines, and then some more of it. " * 9
@@ -130,6 +134,59 @@ def test_text_shows_tables_what_was_left_out_and_samples(built):
     assert "    text: A sentence with\\ntwo lines" in text
     assert "short, row 0: 2 documents" in lines
     assert max(map(len, lines)) < 200
+
+
+def test_how_data_were_made_is_told(built, tmp_path):
+    place = built.parent
+    (place / "held.smi").write_text("CCO\n")
+    header = "identifier\tkind\tstring\tnames\n"
+    (place / "table.tsv").write_text(f"{header}mesh:D000431\tmolecule\tCCO\tethanol\n")
+    composition = Composition(composite=0.5, fields={"Title": 1.0})
+    made_of = {"options": {"entities": str(place / "table.tsv")}, "composition": composition}
+    recipe = Recipe(
+        sources=(
+            SourceRecipe("words", "interleaved", path=str(place / "short.jsonl"), **made_of),
+            SourceRecipe("long", "text", path=str(place / "long.jsonl")),
+        ),
+        tokenizer=str(place / "tok"),
+        row_length=48,
+        removal=Removal(
+            near_duplicates=0.8,
+            evaluation_sets=(EvaluationSet("held", str(place / "held.smi"), "molecule"),),
+        ),
+    )
+    manifest = build(recipe, tmp_path / "data")
+    lines = inspect(tmp_path / "data", rows=0).splitlines()
+    start = lines.index("made by:")
+    words, long, removal, code = lines[start + 1 : start + 5]
+    assert words.startswith(f"  words: reader interleaved of {place / 'short.jsonl'}; documents ")
+    assert f'entities "{place / "table.tsv"}"' in words
+    assert words.endswith(
+        '; composition: composite 0.5, fields {"Title": 1.0}; fields that no composite had: Title'
+    )
+    assert long == f"  long: reader text of {place / 'long.jsonl'}; composition: as by default"
+    held = f"evaluation set held ({place / 'held.smi'}, SHA-256 {sha256(place / 'held.smi')})"
+    assert removal == f"  removal: texts alike from 0.8 on; {held}"
+    assert code == f"  biomatrix-jax {manifest.versions['biomatrix-jax']}, code {manifest.code}"
+    (table,) = manifest.sources[0].beside
+    line = f"  words, beside: table.tsv, {table.bytes} bytes, SHA-256 {table.sha256}"
+    assert line in lines
+    found = json.loads(inspect(tmp_path / "data", rows=0, as_json=True))
+    assert found["recipe"] == manifest.recipe
+    assert found["evaluation_sets"] == {"held": sha256(place / "held.smi")}
+
+
+def test_rows_that_no_recipe_made_say_nothing_of_one(data):
+    manifests.write(dataclasses.replace(manifests.read(data), recipe={}), data)
+    assert "made by:" not in inspect(data, rows=0).splitlines()
+
+
+def test_a_recipe_of_another_release_is_one_line(data):
+    manifest = manifests.read(data)
+    unknown = manifest.recipe | {"row_lengths": [3]}
+    manifests.write(dataclasses.replace(manifest, recipe=unknown), data)
+    with pytest.raises(BadInput, match="recipe on record: unknown key row_lengths; did you mean"):
+        inspect(data)
 
 
 def test_the_shard_that_is_least_full_is_told(built):

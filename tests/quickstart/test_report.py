@@ -86,7 +86,7 @@ def content():
             for step, loss in ((1, 7.25), (2, 3.5))
         ],
         "manifest": Manifest(
-            schema_version=2,
+            schema_version=3,
             row_length=256,
             seed=0,
             vocabulary=VocabularyEntry(4000, {}),
@@ -95,6 +95,8 @@ def content():
             shards=tuple(
                 ShardEntry(s.name, s.name, s.rows, s.documents, s.tokens, 1, "") for s in sources
             ),
+            recipe={},
+            code="",
             versions={},
         ),
         "generated": generated,

@@ -41,6 +41,8 @@ def make_data(directory, seed=0, rows=40):
             packing=Packing("none", 1),
             sources=(source,),
             shards=tuple(shards),
+            recipe={},
+            code="",
             versions={},
         ),
         directory,

@@ -261,4 +261,4 @@ def test_files_beside_are_those_of_the_documents_too():
     options = Options(
         documents="pubmed", document_options={"deleted": "gone.txt"}, entities="table.sqlite"
     )
-    assert options.paths_beside() == [Path("table.sqlite"), Path("gone.txt")]
+    assert options.paths_beside([]) == [Path("table.sqlite"), Path("gone.txt")]

@@ -56,6 +56,8 @@ def make(directory, names, count=25):
         packing=Packing("none", LENGTH),
         sources=tuple(sources),
         shards=tuple(shards),
+        recipe={},
+        code="",
         versions={},
     )
     manifests.write(manifest, directory)
