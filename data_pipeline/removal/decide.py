@@ -1,8 +1,9 @@
 """Which records go, from the keys of all."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from data_pipeline.removal.evaluation_sets import evaluation_keys
 from data_pipeline.removal.identity import KEY_BYTES
 from data_pipeline.removal.keys import FOLDER, KeysTask, table
 from data_pipeline.removal.settings import Removal
-from data_pipeline.removal.tables import PAIR, Table, split
+from data_pipeline.removal.tables import Table, by_file, owners
 from data_pipeline.sources.tally import Tally
 
 MEMORY = 2**30  # bytes
@@ -59,12 +60,13 @@ def decide(
     counts: Sequence[int],
     directory: Path,
     memory: int = MEMORY,
+    progress: Callable[[str, int, int], None] = lambda stage, done, steps: None,
 ) -> list[Verdict]:
     """The verdict on the records of each task.
 
     A record of an evaluation set goes for that reason, whatever else it is; of repetitions the
     first stays, in the order of the tasks. Keys are sorted on disk, so that memory does not grow
-    with the records; besides, there are two bytes for each record of the task that has most.
+    with the records.
 
     Args:
       counts: how many records each task found.
@@ -72,29 +74,33 @@ def decide(
       memory: how many bytes to use for sorting, about; the verdicts do not depend on it.
     """
     reasons, repeated, near = _reasons(removal, tasks)
+    paths = [directory / FOLDER / f"{task.name}.removed.npy" for task in tasks]
+    for path, count in zip(paths, counts, strict=True):
+        np.save(path, np.zeros(count, np.int16))
     scratch = directory / FOLDER / "deciding"
     shutil.rmtree(scratch, ignore_errors=True)  # of who was interrupted
     scratch.mkdir(parents=True)
-    found = iter([np.empty(0, PAIR)])
+    _mark_entities(removal, table(tasks, directory, "entities"), paths, memory)
     if removal.duplicates:
-        found = repetitions.repetitions(table(tasks, directory, "records"), scratch, memory)
-    wanted = [_sorted_keys(evaluation_keys(one)) for one in removal.evaluation_sets]
-    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    for i, (task, pairs) in enumerate(zip(tasks, split(found, starts), strict=True)):
-        codes = np.zeros(counts[i], np.int16)
-        codes[pairs["key"] - starts[i]] = repeated[_owners(starts, pairs["first"])]
-        _mark_entities(codes, wanted, table([task], directory, "entities"), memory)
-        np.save(_path(task, directory), codes)
+        records = table(tasks, directory, "records")
+        found = repetitions.repetitions(records, scratch, memory)
+        for task, pairs in _by_task(found, records):
+            codes = np.load(paths[task], mmap_mode="r+")
+            at = pairs["key"] - records.starts[task]
+            code = repeated[owners(records.starts, pairs["first"])]
+            codes[at] = np.where(codes[at] == 0, code, codes[at])
     if removal.near_duplicates:
         texts = table(tasks, directory, "signatures")
-        left = _left(texts, tasks, directory, memory)
-        found = near_duplicates.repetitions(texts, left, removal.near_duplicates, scratch, memory)
-        for task, pairs in zip(tasks, split(found, texts.starts), strict=True):
-            codes = np.load(_path(task, directory))
-            codes[texts.take(pairs["key"])["record"]] = near[_owners(texts.starts, pairs["first"])]
-            np.save(_path(task, directory), codes)
+        told = partial(progress, "near-duplicates")
+        left = _left(texts, paths, memory)
+        found = near_duplicates.repetitions(
+            texts, left, removal.near_duplicates, scratch, memory, told
+        )
+        for task, pairs in _by_task(found, texts):
+            codes = np.load(paths[task], mmap_mode="r+")
+            at = texts.take(pairs["key"])["record"]
+            codes[at] = near[owners(texts.starts, pairs["first"])]
     shutil.rmtree(scratch)
-    paths = [_path(task, directory) for task in tasks]
     return [Verdict(str(path), sha256(path), reasons) for path in paths]
 
 
@@ -112,30 +118,28 @@ def _reasons(
     return (*sets, *repeated, *near), code, code + len(sources)
 
 
-def _owners(starts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The task that each row is of."""
-    return np.searchsorted(starts, numbers, side="right") - 1
+def _by_task(found: Iterable[np.ndarray], rows: Table) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks of PAIR as (a task, those of its rows)."""
+    for pairs in found:
+        for task, part in by_file(rows.starts, pairs["key"]):
+            yield task, pairs[part]
 
 
-def _path(task: KeysTask, directory: Path) -> Path:
-    return directory / FOLDER / f"{task.name}.removed.npy"
-
-
-def _mark_entities(
-    codes: np.ndarray, wanted: Sequence[np.ndarray], entities: Table, memory: int
-) -> None:
-    """Enters for what evaluation set a record goes: the first that has anything it is about."""
-    for number, keys in reversed(list(enumerate(wanted, start=1))):
-        for _, block in entities.blocks(memory // 8):  # which is copied several times
-            codes[block["record"][np.isin(block["key"], keys)]] = number
+def _mark_entities(removal: Removal, entities: Table, paths: Sequence[Path], memory: int) -> None:
+    """Enters for which evaluation set a record goes: the first that has anything it is about."""
+    for number, one in reversed(list(enumerate(removal.evaluation_sets, start=1))):
+        wanted = _sorted_keys(evaluation_keys(one))
+        for start, block in entities.blocks(memory // 8):  # which is copied several times
+            codes = np.load(paths[owners(entities.starts, start)], mmap_mode="r+")
+            codes[block["record"][np.isin(block["key"], wanted)]] = number
 
 
 def _left(
-    texts: Table, tasks: Sequence[KeysTask], directory: Path, memory: int
+    texts: Table, paths: Sequence[Path], memory: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(numbers, hashes) of the texts that are still there, in blocks."""
     for start, block in texts.blocks(memory // 8):
-        codes = np.load(_path(tasks[_owners(texts.starts, start)], directory), mmap_mode="r")
+        codes = np.load(paths[owners(texts.starts, start)], mmap_mode="r")
         stay = codes[block["record"]] == 0
         yield start + np.flatnonzero(stay), block["hashes"][stay]
 

@@ -16,4 +16,4 @@ def judged(crew: Crew, recipe: Recipe, groups: Sequence[InputGroup]) -> list[Ver
     todo = [KeysTask(recipe, *group) for group in groups]
     found = crew.carry_out("keys", todo)
     counts = [account.records for account in found]
-    return decide(recipe.removal, todo, counts, crew.place.data)
+    return decide(recipe.removal, todo, counts, crew.place.data, progress=crew.progress)

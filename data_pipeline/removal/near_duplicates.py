@@ -15,7 +15,7 @@ on the text alone, whatever the machine.
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def repetitions(
     threshold: float,
     directory: Path,
     memory: int,
+    progress: Callable[[int, int], None] = lambda done, steps: None,
 ) -> Iterator[np.ndarray]:
     """Blocks of PAIR: every text that repeats an earlier one, ascending, and that one.
 
@@ -88,11 +89,15 @@ def repetitions(
         raise BadInput(f"the threshold must be above 0 and at most 1, not {threshold}")
     memory //= 2  # one sorter gives rows back while another takes what is made of them
     pairs = Sorter(directory / "pairs", _CANDIDATE, memory)
-    for band in _bands(chosen, threshold, directory, memory):
-        for later, first, previous in followers(band.blocks(memory)):
+    bands = _bands(chosen, threshold, directory, memory)
+    steps = len(bands) + 1
+    while bands:
+        progress(steps - len(bands) - 1, steps)
+        for later, first, previous in followers(bands.pop().blocks(memory)):
             pairs.add(key=first, later=later)
             apart = first != previous
             pairs.add(key=previous[apart], later=later[apart])
+    progress(steps - 1, steps)
     # Each text's signature goes where it is needed in the order of the files.
     compared = Sorter(directory / "compared", _HALF_COMPARED, memory)
     for block in map(_distinct, pairs.blocks(memory)):
@@ -108,6 +113,7 @@ def repetitions(
         found["key"], found["first"] = later[new], first[new]
         yield found
         last = int(later[-1]) if len(later) else last
+    progress(steps, steps)
 
 
 def band_rows(threshold: float) -> int:
@@ -119,7 +125,7 @@ def band_rows(threshold: float) -> int:
 
 def _bands(
     chosen: Iterable[tuple[np.ndarray, np.ndarray]], threshold: float, directory: Path, memory: int
-) -> Iterator[Sorter]:
+) -> list[Sorter]:
     """The texts by what they have in each band."""
     rows = band_rows(threshold)
     count = HASHES // rows
@@ -127,8 +133,7 @@ def _bands(
     for numbers, hashes_nh in chosen:
         for i, band in enumerate(bands):
             band.add(key=_band_keys(hashes_nh[:, i * rows : (i + 1) * rows]), value=numbers)
-    while bands:  # a band that was read is forgotten
-        yield bands.pop()
+    return bands
 
 
 def _band_keys(band_nr: np.ndarray) -> np.ndarray:

@@ -45,31 +45,28 @@ class Table:
     def take(self, numbers: np.ndarray) -> np.ndarray:
         """The rows of these numbers, which ascend, so that files are read from front to back."""
         rows = np.empty(len(numbers), self.dtype)
-        owners = np.searchsorted(self.starts, numbers, side="right") - 1
-        bounds = np.flatnonzero(np.diff(owners, prepend=-1, append=-1))
-        for begin, end in pairwise(bounds):
-            owner = owners[begin]
-            own = np.memmap(self.paths[owner], self.dtype, "r")
-            rows[begin:end] = own[numbers[begin:end] - self.starts[owner]]
+        for file, part in by_file(self.starts, numbers):
+            own = np.memmap(self.paths[file], self.dtype, "r")
+            rows[part] = own[numbers[part] - self.starts[file]]
         return rows
 
 
-def split(blocks: Iterator[np.ndarray], starts: Sequence[int]) -> Iterator[np.ndarray]:
-    """Rows in order of their `key`, the number of a row of a table, in one array for each of its
-    files.
+def owners(starts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The file that each row is in, counted from 0.
 
     Args:
-      blocks: of at least no rows.
       starts: as those of a Table.
     """
-    rest = next(blocks)
-    for end in starts[1:]:
-        own = []
-        while True:
-            cut = np.searchsorted(rest["key"], end)
-            own.append(rest[:cut])
-            rest = rest[cut:]
-            if len(rest) or (following := next(blocks, None)) is None:
-                break
-            rest = following
-        yield np.concatenate(own)
+    return np.searchsorted(starts, numbers, side="right") - 1
+
+
+def by_file(starts: np.ndarray, numbers: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """(a file, where in `numbers` its rows are) of numbers that ascend; no file without rows.
+
+    Args:
+      starts: as those of a Table.
+    """
+    files = owners(starts, numbers)
+    bounds = np.flatnonzero(np.diff(files, prepend=-1, append=-1))
+    for begin, end in pairwise(bounds.tolist()):
+        yield int(files[begin]), slice(begin, end)

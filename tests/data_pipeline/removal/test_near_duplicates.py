@@ -197,8 +197,10 @@ def test_texts_that_are_not_chosen_are_not_compared(tmp_path):
     np.zeros(5, SIGNED).tofile(tmp_path / "table")
     table = Table([tmp_path / "table"], SIGNED)
     chosen = [(np.array([1, 4]), np.zeros((2, HASHES), np.uint32))]
-    found = np.concatenate(list(repetitions(table, chosen, 0.8, tmp_path, ONE_GO)))
-    assert found.tolist() == [(4, 1)]
+    told = []
+    blocks = repetitions(table, chosen, 0.8, tmp_path, ONE_GO, lambda *step: told.append(step))
+    assert np.concatenate(list(blocks)).tolist() == [(4, 1)]
+    assert told == [(done, 19) for done in range(20)]  # 18 bands, and the comparison
 
 
 def test_bad_input(duplicates):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from biomatrix_jax.errors import BadInput
-from data_pipeline.removal.tables import PAIR, Table, split
+from data_pipeline.removal.tables import Table, by_file, owners
 
 ROW = np.dtype([("a", "<i8"), ("b", "<u4", (3,))])
 COUNTS = (4, 0, 7, 1, 0)
@@ -44,10 +44,16 @@ def test_a_file_that_is_cut_short_is_named(table):
         list(table.blocks(100))
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 9])
-def test_what_was_found_is_split_by_files(size, table):
-    found = np.zeros(5, PAIR)
-    found["key"] = [0, 3, 4, 10, 11]
-    blocks = [found[:0], *(found[start : start + size] for start in range(0, 5, size))]
-    parts = [part["key"].tolist() for part in split(iter(blocks), table.starts)]
-    assert parts == [[0, 3], [], [4, 10], [11], []]
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([], []),
+        ([11], [(3, [11])]),
+        ([0, 3, 3, 4, 10, 11], [(0, [0, 3, 3]), (2, [4, 10]), (3, [11])]),
+    ],
+)
+def test_numbers_are_told_by_file(numbers, expected, table):
+    numbers = np.array(numbers, np.int64)
+    found = [(file, numbers[part].tolist()) for file, part in by_file(table.starts, numbers)]
+    assert found == expected
+    assert owners(table.starts, numbers).tolist() == [f for f, own in expected for _ in own]
