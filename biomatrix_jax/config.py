@@ -360,8 +360,10 @@ def _check_tree(cls: type, tree: Any, where: str, prefix: str = "") -> None:
     if isinstance(tree, float) and not math.isfinite(tree):
         raise BadInput(f"{where}: {prefix[:-1]} must be a finite number, not {tree}")
     if typing.get_origin(cls) in (list, tuple) and isinstance(tree, list):
-        for index, item in enumerate(tree):
-            _check_tree(typing.get_args(cls)[0], item, where, f"{prefix}{index}.")
+        of = typing.get_args(cls)[0]
+        # Of what can be millions (records of documents, say) validation says all there is to say.
+        for index, item in enumerate(() if of in (int, str) else tree):
+            _check_tree(of, item, where, f"{prefix}{index}.")
     if typing.get_origin(cls) is dict and isinstance(tree, dict):
         for key, item in tree.items():
             _check_tree(typing.get_args(cls)[1], item, where, f"{prefix}{key}.")

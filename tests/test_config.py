@@ -104,3 +104,27 @@ def test_a_missing_file_lists_the_shipped_names():
 
 def test_a_shipped_configuration_is_found_by_name():
     assert config.load("smoke") == config.load(config.configs_directory() / "smoke.yaml")
+
+
+@dataclasses.dataclass(frozen=True)
+class Lists:
+    counts: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"counts": [1, 2.5]}, r"counts\.1 must be a valid integer, not 2\.5"),
+        ({"counts": [1, float("nan")]}, r"counts\.1 must be a valid integer, not nan"),
+        ({"counts": [True]}, r"counts\.0 must be a valid integer, not True"),
+        ({"names": ["a", 1]}, r"names\.1 must be a valid string, not 1"),
+        ({"names": [float("inf")]}, r"names\.0 must be a valid string, not inf"),
+        ({"shares": [1, float("nan")]}, r"shares\.1 must be a finite number, not nan"),
+    ],
+)
+def test_a_bad_value_in_a_list_is_named_with_its_place(tree, message):
+    with pytest.raises(BadInput, match=message):
+        config.from_dict(Lists, tree, "here")
+    assert config.from_dict(Lists, {"counts": [1], "shares": [1]}, "here").shares == (1.0,)
