@@ -21,12 +21,13 @@ of single files cannot follow: deletions are counted, and the option `deleted` t
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar
 from xml.etree.ElementTree import Element
 
 from biomatrix_jax.errors import BadInput
+from data_pipeline import listing
 from data_pipeline.formats import xml
 from data_pipeline.formats.lines import read_lines
 from data_pipeline.formats.markup import Markup, line
@@ -69,7 +70,9 @@ def inputs(path: str | None, options: Options) -> list[Path]:
 def read(file: Path, options: Options, tally: Tally) -> Iterator[TextRecord]:
     """One record per citation with an abstract, called by its PMID (with a later version's number:
     `20029614.2`)."""
-    deleted = _deleted(options.deleted) if options.deleted else frozenset()
+    deleted = frozenset()
+    if options.deleted:
+        deleted = _deleted(options.deleted, listing.digest([Path(options.deleted)]))
     make = partial(_record, options=options, deleted=deleted, tally=tally)
     return records(options.first(_citations(file)), make, tally)
 
@@ -153,6 +156,6 @@ def _closes_at_the_end(text: str) -> bool:
     return False
 
 
-@cache
-def _deleted(path: str) -> frozenset[str]:
+@lru_cache(1)  # again, where the file changed since a build before in this process
+def _deleted(path: str, state: str) -> frozenset[str]:
     return frozenset(line.strip().decode("ascii", "replace") for line in read_lines(path))

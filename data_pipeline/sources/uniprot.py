@@ -8,6 +8,7 @@ out of them is in `formats.uniprot`. FASTA (`.fasta.gz`) has of these the sequen
 gene and the organism.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,7 +62,7 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     """One record per entry, called by its accession."""
     with open_binary(file) as begin:
         syntax = _SYNTAX.get(begin.read(64).lstrip()[:1], uniprot_flat)
-    folder = _models(options.structures) if options.structures else None
+    folder = _models_now(options.structures) if options.structures else None
 
     def record(accession: str, entry: Entry) -> ProteinRecord:
         sequence = checked(entry.sequence)
@@ -81,8 +82,15 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     yield from records(options.first(syntax.entries(file)), record, tally)
 
 
-# A folder of half a million models takes seconds to list, and a corpus may be in many files.
-_models = lru_cache(1)(models)
+def _models_now(folder: str) -> Mapping[str, Path]:
+    # A folder of half a million models takes seconds to list, and a corpus may be in many files.
+    # The folder's time changes with every file that comes or goes.
+    return _models(folder, os.stat(folder).st_mtime_ns if os.path.isdir(folder) else 0)
+
+
+@lru_cache(1)
+def _models(folder: str, time: int) -> Mapping[str, Path]:
+    return models(folder)
 
 
 def _structure(

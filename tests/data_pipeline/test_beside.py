@@ -15,6 +15,7 @@ from biomatrix_jax.tokens import base_tokenizer_path, extend_tokenizer
 from data_pipeline import sources, tasks
 from data_pipeline.build import build
 from data_pipeline.recipe import Recipe, SourceRecipe
+from data_pipeline.sources.tally import Tally
 
 MODEL = "AF-P00001-F1-model_v4.pdb"
 
@@ -139,3 +140,30 @@ def test_resolved_options_read_back(reader):
     kind = sources.reader(reader).Options
     tree = json.loads(json.dumps(dataclasses.asdict(kind())))
     assert from_dict(kind, tree, reader) == kind()
+
+
+def test_a_process_that_builds_again_reads_what_lies_there_now(recipe, tmp_path):
+    """A model that came, and a list of deletions that changed in its place."""
+    (source,) = build(recipe, tmp_path / "before").sources
+    assert not any("no model" in reason for reason in source.lost)
+    (tmp_path / "models" / MODEL).rename(tmp_path / "models" / MODEL.replace("P00001", "P00002"))
+    (source,) = build(recipe, tmp_path / "after").sources
+    assert source.lost["structure: no model"] == 1
+
+
+def test_a_list_of_deletions_that_changed_in_its_place_counts_as_it_is_now(tmp_path):
+    article = (
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>7</PMID><Article>"
+        "<ArticleTitle>A title.</ArticleTitle><Abstract><AbstractText>Some words."
+        "</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
+    )
+    (tmp_path / "a.xml").write_text(article)
+    deleted = tmp_path / "deleted.pmids"
+    options = sources.reader("pubmed").Options(deleted=str(deleted))
+
+    def kept(content):
+        deleted.write_text(content)
+        files = sources.input_files("pubmed", str(tmp_path / "a.xml"), options)
+        return len(list(sources.read_files("pubmed", files, options, Tally())))
+
+    assert [kept("8\n"), kept("7\n8\n"), kept("")] == [1, 0, 1]
