@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
@@ -63,6 +63,8 @@ class Options(Limits, Limited):
     max_rmsd: float | None = 2.0
     add_hydrogens: bool = True
 
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
+
     def __post_init__(self):
         Limits.__post_init__(self)
         Limited.__post_init__(self)
@@ -74,7 +76,7 @@ class Options(Limits, Limited):
         return Path(self.structures) if self.structures else file.absolute().parent.parent
 
     def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
-        return list(dict.fromkeys(map(self.folder, inputs)))
+        return super().paths_beside(inputs) or list(dict.fromkeys(map(self.folder, inputs)))
 
 
 class _Pose(NamedTuple):

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
@@ -26,11 +26,11 @@ from data_pipeline.formats.lines import decoded, numbered, read_lines
 from data_pipeline.formats.sdf import sdf_entries
 from data_pipeline.records import InteractionRecord, Property
 from data_pipeline.sources.columns import NUMBER, Column
-from data_pipeline.sources.complexes import all_chains, existing, ligand, parse_mol2
+from data_pipeline.sources.complexes import all_chains, existing, ligand
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
 from data_pipeline.sources.measurements import RELATION, measured, properties
-from data_pipeline.sources.molecules import parse_molfile
+from data_pipeline.sources.molecules import parse_mol2, parse_molfile
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
@@ -62,6 +62,8 @@ class Options(Limits, Limited):
     structures: str | None = None
     add_hydrogens: bool = True
 
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
+
     def __post_init__(self):
         Limits.__post_init__(self)
         Limited.__post_init__(self)
@@ -71,7 +73,7 @@ class Options(Limits, Limited):
         return Path(self.structures) if self.structures else file.absolute().parent.parent
 
     def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
-        return list(dict.fromkeys(map(self.folder, inputs)))
+        return super().paths_beside(inputs) or list(dict.fromkeys(map(self.folder, inputs)))
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from rdkit import Chem, rdBase
 
@@ -69,14 +70,16 @@ class Options(Limited):
 
     table: str | None = None
 
+    beside: ClassVar[tuple[str, ...]] = ("table",)
+
     def table_of(self, file: Path) -> Path:
         """The table of an SDF file."""
         beside = file.with_suffix("") if file.suffix in COMPRESSED else file
         return Path(self.table or f"{beside}.csv")
 
     def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
-        tables = [self.table_of(file) for file in inputs if file.suffix != WHEEL]
-        return list(dict.fromkeys(tables))
+        own = [self.table_of(file) for file in inputs if file.suffix != WHEEL]
+        return super().paths_beside(inputs) or own
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:

@@ -37,7 +37,8 @@ def test_every_reader_says_which_options_are_files(name):
     """A build goes by them: what stands in such a file decides the records."""
     options = sources.reader(name).Options
     paths = {f.name for f in dataclasses.fields(options) if "str | None" in str(f.type)}
-    assert paths - {"indexes"} == set(options.beside)
+    names = {"indexes", "fold"}  # of things within files
+    assert paths - names == set(options.beside)
 
 
 def test_unknown_reader_suggests_the_nearest():
