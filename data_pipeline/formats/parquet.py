@@ -39,7 +39,7 @@ def rows(path: str | Path, columns: Sequence[str], optional: Sequence[str] = ())
                 for row in _rows(batch):
                     yield f"{path.name}:{number}", row
                     number += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the latter of a name
         reason = str(error).split("\n", 1)[0]
         raise BadInput(f"{path}: not readable as Parquet ({reason}): fetch it again") from None
 

@@ -126,7 +126,7 @@ def _genes(lines: Iterable[str]) -> tuple[str, ...]:
     for gene in genes:
         if match := _GENE.search(without_evidence(unwrapped(gene))):
             found.append(match[1] or match[2])
-    return tuple(found)
+    return tuple(filter(None, found))
 
 
 def _keywords(text: str) -> list[str]:

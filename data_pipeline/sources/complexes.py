@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits, read_chain
@@ -12,7 +12,7 @@ from biomatrix_jax.structure.protein.errors import DamagedChain, NoProtein, Prot
 from biomatrix_jax.structure.protein.files import parse
 from data_pipeline.records import MoleculeRecord, ProteinRecord
 from data_pipeline.sources.conformers import label_stereo, smiles_of
-from data_pipeline.sources.molecules import NoMolecule, from_conformer, from_smiles
+from data_pipeline.sources.molecules import from_conformer, from_smiles
 
 
 def existing(paths: Iterable[Path], what: str) -> Path:
@@ -83,16 +83,3 @@ def ligand(
     label_stereo(pose)
     record = from_smiles(smiles_of(pose), identifier, name)
     return record, ["3D view: hydrogens without coordinates"]
-
-
-def parse_mol2(block: str) -> Chem.Mol:
-    """The first molecule of a Tripos MOL2 file, sanitized, its hydrogens kept, with one conformer.
-
-    Raises:
-      NoMolecule: "RDKit reads no molecule".
-    """
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromMol2Block(block, removeHs=False)
-    if mol is None or not mol.GetNumAtoms():
-        raise NoMolecule("RDKit reads no molecule")
-    return mol

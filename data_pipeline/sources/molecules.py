@@ -1,6 +1,6 @@
 """SMILES or molfile -> record, for every corpus that writes its molecules so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from rdkit import Chem, rdBase
@@ -8,6 +8,10 @@ from rdkit import Chem, rdBase
 from biomatrix_jax.errors import BadInput
 from data_pipeline.records import MoleculeRecord, Property
 from data_pipeline.sources.conformers import label_stereo, smiles_of
+
+# More than any corpus has. RDKit calls itself for each atom of a chain, and one of 20,000 overflows
+# the stack, which ends the process without a word.
+LARGEST = 10_000  # characters of a SMILES; a molfile has two lines for each
 
 _STRICT = Chem.SmilesParserParams()
 _STRICT.parseName = False
@@ -24,8 +28,10 @@ def parse_smiles(smiles: str, name: str = "") -> Chem.Mol:
     A CXSMILES is one, too; a SMILES with anything else behind it is none.
 
     Raises:
-      NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
+      NoMolecule: "SMILES does not parse", "no atoms" where it is empty, or that it is too long.
     """
+    if len(smiles) > LARGEST:
+        raise NoMolecule(f"SMILES of more than {LARGEST:,} characters")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles.strip(), _STRICT)
     if mol is None:
@@ -46,7 +52,7 @@ def from_smiles(
     """The record of a molecule that has a SMILES and no conformer.
 
     Raises:
-      NoMolecule: "SMILES does not parse", or "no atoms" where it is empty.
+      NoMolecule: as `parse_smiles`.
     """
     mol = parse_smiles(smiles, identifier)
     # Most have no hydrogens of their own, and to remove none takes as long as to parse them all.
@@ -60,10 +66,21 @@ def parse_molfile(molfile: str) -> Chem.Mol:
     """The molecule of a molfile, sanitized, its explicit hydrogens kept, with one conformer.
 
     Raises:
-      NoMolecule: "RDKit reads no molecule".
+      NoMolecule: "RDKit reads no molecule", or that it is too long.
     """
+    return _parsed(Chem.MolFromMolBlock, molfile)
+
+
+def parse_mol2(block: str) -> Chem.Mol:
+    """As `parse_molfile`, the first molecule of a Tripos MOL2 file."""
+    return _parsed(Chem.MolFromMol2Block, block)
+
+
+def _parsed(parse: Callable[..., Chem.Mol | None], block: str) -> Chem.Mol:
+    if block.count("\n") > 2 * LARGEST:
+        raise NoMolecule(f"molecule of more than {2 * LARGEST:,} lines")
     with rdBase.BlockLogs():
-        mol = Chem.MolFromMolBlock(molfile, removeHs=False)
+        mol = parse(block, removeHs=False)
     if mol is None or not mol.GetNumAtoms():
         raise NoMolecule("RDKit reads no molecule")
     return mol

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdkit import Chem, RDConfig, rdBase
+from rdkit import Chem, RDConfig
 
 from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import numbered
 from data_pipeline.records import MoleculeRecord
 from data_pipeline.sources.conformers import NoConformer, smiles_of, with_conformers
 from data_pipeline.sources.inputs import corpus_files
+from data_pipeline.sources.molecules import NoMolecule, parse_smiles
 from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
@@ -68,12 +69,12 @@ def _parse(file: Path, options: Options, tally: Tally) -> Iterator[tuple[str, Ch
         tally.begin()
         smiles, _, label = line.decode("ascii", "replace").partition("\t")
         identifier = f"nci:{label.strip() or where}"
-        with rdBase.BlockLogs():
-            mol = Chem.MolFromSmiles(smiles)
-        if mol is None or not mol.GetNumAtoms():
-            tally.drop("SMILES does not parse", identifier)
-        elif options.max_heavy_atoms and mol.GetNumHeavyAtoms() > options.max_heavy_atoms:
+        try:
+            mol = parse_smiles(smiles, identifier)
+        except NoMolecule as error:
+            tally.drop(str(error), identifier)
+            continue
+        if options.max_heavy_atoms and mol.GetNumHeavyAtoms() > options.max_heavy_atoms:
             tally.drop(f"more than {options.max_heavy_atoms} heavy atoms", identifier)
         else:
-            mol.SetProp("_Name", identifier)  # what errors of the structure tokenizer call it
             yield identifier, mol

@@ -78,7 +78,11 @@ def _positions(entry: dict[str, Any], mol: Chem.Mol) -> np.ndarray:
         elements = np.asarray(entry["atomic-numbers"], int)
         positions_n3 = np.asarray(entry["coordinates"], float).reshape(len(elements), 3)
         bonds = np.asarray(entry["connection-indices"], int).reshape(-1, 2) - 1
+        if len(elements) != mol.GetNumAtoms():
+            raise BadInput("geometry has other atoms than the SMILES")
         geometry, places = _skeleton(elements.tolist(), bonds.tolist())
+    except BadInput:
+        raise
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError):
         raise BadInput("geometry is incomplete") from None
     if not np.isfinite(positions_n3).all():

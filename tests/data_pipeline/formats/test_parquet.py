@@ -67,7 +67,8 @@ def test_damage_is_one_line_with_the_name(tmp_path):
     with pytest.raises(BadInput, match=r"a\.parquet: no column 'text'; it has: id$"):
         list(parquet.rows(path, ("text",)))
     middle = len(whole) // 2
-    for damaged in (b"", b"PAR1", whole[:-9], whole[:middle] + whole[middle + 50 :]):
+    name = whole.replace(b"id", b"\xffd")
+    for damaged in (b"", b"PAR1", whole[:-9], whole[:middle] + whole[middle + 50 :], name):
         path.write_bytes(damaged)
         with pytest.raises(BadInput, match=r"a\.parquet: not readable as Parquet") as error:
             list(parquet.rows(path, ("id",)))

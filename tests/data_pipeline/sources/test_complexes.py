@@ -6,8 +6,8 @@ from rdkit import Chem
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.structure.protein.chains import Limits
-from data_pipeline.sources.complexes import all_chains, chains, existing, ligand, parse_mol2
-from data_pipeline.sources.molecules import NoMolecule
+from data_pipeline.sources.complexes import all_chains, chains, existing, ligand
+from data_pipeline.sources.molecules import NoMolecule, parse_mol2
 from tests.data_pipeline.sources.complex_files import LIGAND, pose, receptor
 from tests.structure.protein.structures import atom_line, pdb_text
 

@@ -12,7 +12,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline import sources
 from data_pipeline.records import MoleculeRecord, Property
 from data_pipeline.sources import conformers, nci, sdf
-from data_pipeline.sources.molecules import NoMolecule, from_smiles
+from data_pipeline.sources.molecules import NoMolecule, from_smiles, parse_mol2, parse_molfile
 from data_pipeline.sources.tally import Tally
 
 ALANINE = "CC(N)C(=O)O"
@@ -52,12 +52,19 @@ def test_a_smiles_becomes_a_record_with_the_canonical_one(smiles, canonical, cap
         ("C1CC", "does not parse"),
         ("C(C)(C)(C)(C)C", "does not parse"),
         ("CCO ethanol", "does not parse"),
+        ("C" * 1_000_000, "SMILES of more than 10,000 characters"),  # would end the process
     ],
 )
 def test_a_smiles_without_a_molecule_says_why(smiles, why, capfd):
     with pytest.raises(NoMolecule, match=why):
         from_smiles(smiles, "x:1")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("parse", [parse_molfile, parse_mol2])
+def test_a_molecule_that_rdkit_would_not_survive_is_refused(parse):
+    with pytest.raises(NoMolecule, match="molecule of more than 20,000 lines"):
+        parse("M  V30 1 C 0 0 0 0\n" * 100_000)
 
 
 @pytest.fixture(scope="module")

@@ -108,6 +108,10 @@ def test_what_contradicts_itself_is_dropped_by_reason(written):
     out_of_range["connection-indices"][0] = 0
     nothing = entry(6, "CC")
     del nothing["connection-indices"]
+    polymer = entry(10, "CC")  # RDKit would not survive it
+    polymer["atomic-numbers"] = [6] * 30_000
+    polymer["coordinates"] = [0.0] * 90_000
+    polymer["connection-indices"] = [[n, n + 1] for n in range(1, 30_000)]
     entries = [
         entry(1, "CC", **{"dipole-moment": [1.0, 2.0], "total-energy": None}),
         moved,
@@ -118,18 +122,20 @@ def test_what_contradicts_itself_is_dropped_by_reason(written):
         entry(7, "CC", **{"pubchem-isomeric-smiles": "C1CC"}),
         entry(8, "CC", **{"pubchem-isomeric-smiles": None}),
         {"cid": 9, "data": {"pubchem": {"B3LYP@PM6": {}}}},  # the original's own JSON
+        polymer,
     ]
     records, tally = read(written(*entries))
     assert [record.id for record in records] == ["pubchemqc:1"]
     assert tally.dropped == {
         "geometry has other bonds than the SMILES": 1,
+        "geometry has other atoms than the SMILES": 1,
         "geometry is incomplete": 4,
         "SMILES does not parse": 1,
         "no cid or no pubchem-isomeric-smiles": 2,
     }
     assert tally.lost == {"dipole-moment: not a number": 1}
     assert tally.first["geometry is incomplete"] == "000000001-000253696.json:2"
-    assert (tally.records_in, tally.balanced) == (9, True)
+    assert (tally.records_in, tally.balanced) == (10, True)
 
 
 def test_packed_arrays_limits_and_damage(written, tmp_path):

@@ -121,6 +121,13 @@ def test_names_that_submitters_gave_are_titles_too(tmp_path):
     assert (record.title, tally.lost) == ("", {"no name": 1})
 
 
+def test_a_gene_without_a_name_is_none(tmp_path):
+    text = flat_entry("P00001", "MK").replace("\nSQ ", "\nGN   Name=;\nSQ ")
+    assert "GN   Name=;" in text
+    [record], _ = read(tmp_path / "a.dat", text.encode())
+    assert record.texts == {}
+
+
 def test_a_namespace_may_stand_in_the_entry(tmp_path):
     """As in downloads of single entries."""
     entry = XML_ENTRY.replace("<entry ", '<entry xmlns="http://uniprot.org/uniprot" ')

@@ -77,7 +77,12 @@ def test_bad_lines_are_counted(tmp_path):
     (tmp_path / "notes.md").write_text("no tranche")
     records, tally = read(tmp_path)
     assert [record.id for record in records] == ["zinc:a.smi:5", "zinc:ZINC5", "zinc:ZINC7"]
-    assert tally.dropped == {"SMILES does not parse": 2, "not UTF-8": 1, "no atoms": 2}
+    assert tally.dropped == {
+        "SMILES does not parse": 1,
+        "SMILES of more than 10,000 characters": 1,
+        "not UTF-8": 1,
+        "no atoms": 2,
+    }
     assert tally.first["SMILES does not parse"] == "a.smi:2"
     assert tally.records_in == 8
     assert tally.balanced
