@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from biomatrix_jax.data import manifest as manifests
-from biomatrix_jax.data.manifest import Manifest
+from biomatrix_jax.data.manifest import Maker, Manifest
 from biomatrix_jax.display import Display
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.files import check_absent
@@ -49,6 +49,7 @@ def repack(
         raise BadInput(f"{directory} keeps no documents to make rows from: build it again")
     if row_length < 2:
         raise BadInput(f"rows must have at least 2 tokens, not {row_length}")
+    before, now = Maker(old.code, old.versions), Maker(code(), versions())
     vocabulary = Vocabulary.from_pretrained(directory / manifests.TOKENIZER)
     with workplace(out, overwrite, say) as place:
         saved = save_vocabulary(vocabulary, place.data / manifests.TOKENIZER)
@@ -60,8 +61,9 @@ def repack(
             shards=(),
             sources=tuple(replace(source, rows=0, cut=0) for source in old.sources),
             recipe=old.recipe | {"row_length": row_length, "keep_documents": False},
-            versions=versions(),
-            code=code(),
+            versions=now.versions,
+            code=now.code,
+            documents_by=None if before == now else before,
         )
         manifest = with_rows(crew, manifest, directory, vocabulary)
         manifest = replace(manifest, documents=())

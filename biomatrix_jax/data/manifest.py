@@ -118,6 +118,14 @@ class Packing:
 
 
 @dataclass(frozen=True)
+class Maker:
+    """What code made data; see Manifest."""
+
+    code: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """How data were made, and what came of it.
 
@@ -127,6 +135,7 @@ class Manifest:
         recipe that would have built it. Empty: these are rows that no recipe made.
       code: one SHA-256 of the source files that decide the bytes.
       versions: package -> version that built the rows.
+      documents_by: what made the documents, where other code or versions made rows of them later.
       evaluation_sets: the SHA-256 of each file, by the name that the recipe has for it.
       structure_tokenizers: "molecule" and "protein" -> the tokenizer that made the structure codes:
         its files' SHA-256.
@@ -146,6 +155,7 @@ class Manifest:
     dtype: str = DTYPE
     structure_tokenizers: dict[str, dict[str, str]] = field(default_factory=dict)
     evaluation_sets: dict[str, str] = field(default_factory=dict)
+    documents_by: Maker | None = None
 
     def __post_init__(self):
         if self.dtype != DTYPE:

@@ -24,8 +24,13 @@ def settings(found: dict) -> list[str]:
         "made by:",
         *map(_source, recipe.sources, absent),
         f"  removal: {_removal(recipe.removal, found['evaluation_sets'])}",
-        f"  biomatrix-jax {found['versions'].get('biomatrix-jax')}, code {found['code']}",
+        *([f"  documents: {_maker(found['documents_by'])}"] if found["documents_by"] else []),
+        f"  {_maker(found)}",
     ]
+
+
+def _maker(found: dict) -> str:
+    return f"biomatrix-jax {found['versions'].get('biomatrix-jax')}, code {found['code']}"
 
 
 def _source(source: SourceRecipe, absent: list[str]) -> str:

@@ -18,6 +18,7 @@ def summarize(manifest: Manifest) -> dict:
         "recipe": manifest.recipe,
         "evaluation_sets": manifest.evaluation_sets,
         "code": manifest.code,
+        "documents_by": manifest.documents_by and dataclasses.asdict(manifest.documents_by),
         "packing": dataclasses.asdict(manifest.packing),
         "vocabulary_size": manifest.vocabulary.size,
         "tokenizer": manifest.vocabulary.files,

@@ -6,9 +6,12 @@ import json
 import pytest
 
 from biomatrix_jax.data import manifest as manifests
+from biomatrix_jax.data.manifest import Maker
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.tokens import base_tokenizer_path, extend_tokenizer
+from data_pipeline import repack as module
 from data_pipeline.build import build
+from data_pipeline.inspect import inspect
 from data_pipeline.recipe import Recipe, SourceRecipe
 from data_pipeline.repack import repack
 
@@ -58,3 +61,16 @@ def test_rows_of_one_token_are_refused(built, tmp_path):
     with pytest.raises(BadInput, match="at least 2 tokens, not 1"):
         repack(built, tmp_path / "out", 1)
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_by_other_code_say_what_made_the_documents(built, tmp_path, monkeypatch):
+    before = manifests.read(built)
+    monkeypatch.setattr(module, "code", lambda: "another")
+    made = repack(built, tmp_path / "rows", 48)
+    assert made.code == "another"
+    assert made.documents_by == Maker(before.code, before.versions)
+    assert manifests.read(tmp_path / "rows") == made
+    lines = inspect(tmp_path / "rows", rows=0).splitlines()
+    version = before.versions["biomatrix-jax"]
+    start = lines.index(f"  documents: biomatrix-jax {version}, code {before.code}")
+    assert lines[start + 1] == f"  biomatrix-jax {version}, code another"
