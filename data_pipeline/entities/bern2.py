@@ -83,7 +83,7 @@ def parse(entry: dict | BadInput, lose: Callable[[str], None]) -> AnnotatedDocum
                 kept.append(_annotation(one, text))
         except BadInput as error:
             lose(str(error))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             lose("annotation without obj, id or span")
     return AnnotatedDocument(key_of(entry), text, tuple(kept))
 

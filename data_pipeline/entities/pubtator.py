@@ -76,4 +76,4 @@ def _prefixed(identifier: str, kind: str) -> str:
 
 
 def _number(field: str) -> int | None:
-    return int(field) if re.fullmatch("[0-9]+", field) else None
+    return int(field) if re.fullmatch("[0-9]{1,9}", field) else None

@@ -7,6 +7,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.formats.lines import Entry
 
 BATCH = 1024  # rows in memory at a time
+BUFFER = 1 << 20  # bytes of a column that are read at once; else it would be all of a row group
 
 
 def rows(path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Entry]:
@@ -29,7 +30,7 @@ def rows(path: str | Path, columns: Sequence[str], optional: Sequence[str] = ())
             "pip install 'biomatrix-jax[data]'"
         ) from None
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
             names = file.schema_arrow.names
             if missing := [name for name in columns if name not in names]:
                 raise BadInput(f"{path}: no column {missing[0]!r}; it has: {', '.join(names[:20])}")

@@ -110,6 +110,7 @@ def test_old_and_joined_identifiers_and_null_probabilities():
         ({"id": None}, "annotation without obj, id or span"),
         ({"id": [["mesh:D001120"]]}, "annotation without obj, id or span"),
         ({"prob": "high"}, "annotation without obj, id or span"),
+        ({"prob": 10**400}, "annotation without obj, id or span"),
     ],
 )
 def test_a_bad_annotation_is_lost_alone(change, reason):
@@ -195,3 +196,13 @@ def test_documents_are_found_by_id(tmp_path, monkeypatch):
         assert found.find("pubmed:7") == found.find("7") == one
         assert found.find("8") is None
     assert open_annotations(out).find("pmid:227508")["text"].startswith("Naloxone")
+
+
+def test_a_place_of_thousands_of_digits_loses_its_annotation_alone(tmp_path):
+    line = "1\t{}\t4\tATP\tChemical\tD000255\n"
+    text = "1|t|ATP is here.\n1|a|So it is.\n" + line.format("9" * 5000)
+    (tmp_path / "a.pubtator").write_text(text)
+    [(_, entry)] = documents(tmp_path / "a.pubtator")
+    lost = []
+    assert parse(entry, lost.append).annotations == ()
+    assert lost == ["span outside of the text"]

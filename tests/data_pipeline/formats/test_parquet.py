@@ -1,5 +1,6 @@
 """Parquet rows: columns, batches, strings that are none, damage."""
 
+import random
 import sys
 
 import pytest
@@ -40,6 +41,18 @@ def test_memory_holds_one_batch_and_not_the_file(tmp_path, monkeypatch):
     assert len(sizes) == 1
     assert len(list(rows)) == 4999
     assert max(sizes) <= parquet.BATCH
+
+
+def test_memory_does_not_grow_with_a_group_of_rows(tmp_path):
+    path = tmp_path / "a.parquet"
+    text = [random.Random(n).randbytes(3000).hex() for n in range(5000)]
+    pq.write_table(pa.table({"text": text}), path, compression=None)
+    assert path.stat().st_size > 30_000_000
+    before = pa.total_allocated_bytes()
+    rows = parquet.rows(path, ("text",))
+    assert next(rows)[1] == {"text": text[0]}
+    assert pa.total_allocated_bytes() - before < 20_000_000
+    rows.close()
 
 
 def test_a_string_that_is_not_utf8_spoils_its_own_row_only(tmp_path):
