@@ -67,7 +67,7 @@ def _of_zip(path: str | Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, 
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
-                if not info.is_dir() and info.filename.endswith(suffixes):
+                if info.filename.endswith(suffixes) and not info.is_dir():  # a name may be empty
                     with archive.open(info) as content:
                         yield info.filename, content
     except _DAMAGE as error:

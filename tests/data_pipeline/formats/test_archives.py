@@ -130,6 +130,12 @@ def test_damaged_zips_say_so(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_a_file_without_a_name_is_none_of_those_wanted(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"a.xml": b"x", "b": b"y"})
+    path.write_bytes(path.read_bytes().replace(b"b", b"\0"))  # which ends a name
+    assert read(path) == [("a.xml", b"x")]
+
+
 def test_a_zip_with_a_password_is_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", {"a.xml": b"x"})
     content = bytearray(path.read_bytes())
