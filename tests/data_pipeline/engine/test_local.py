@@ -13,7 +13,7 @@ from biomatrix_jax.errors import BadInput
 from data_pipeline.engine.local import local
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from data_pipeline.engine.local import local
 
@@ -22,6 +22,7 @@ def work(task):
     time.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where this is a job that ignores it
     local(2)(work, [1, 2, 3, 4], print)
 """
 
