@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
+from biomatrix_jax.structure.limits import MOST_CHARACTERS
 from data_pipeline.composition.facts import described
 from data_pipeline.records import (
     InteractionRecord,
@@ -81,7 +82,7 @@ def parses(smiles: str) -> bool:
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
-        return bool(smiles) and Chem.MolFromSmiles(smiles) is not None
+        return 0 < len(smiles) <= MOST_CHARACTERS and Chem.MolFromSmiles(smiles) is not None
 
 
 def _connectivity(smiles: str) -> str:
@@ -89,7 +90,7 @@ def _connectivity(smiles: str) -> str:
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+        mol = Chem.MolFromSmiles(smiles) if len(smiles) <= MOST_CHARACTERS else None
         if mol is None:
             return smiles
         return Chem.MolToInchiKey(mol)[:14] or Chem.MolToSmiles(mol, isomericSmiles=False)

@@ -6,12 +6,9 @@ from types import MappingProxyType
 from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
+from biomatrix_jax.structure.limits import MOST_CHARACTERS, MOST_LINES
 from data_pipeline.records import MoleculeRecord, Property
 from data_pipeline.sources.conformers import label_stereo, smiles_of
-
-# More than any corpus has. RDKit calls itself for each atom of a chain, and one of 20,000 overflows
-# the stack, which ends the process without a word.
-LARGEST = 10_000  # characters of a SMILES; a molfile has two lines for each
 
 _STRICT = Chem.SmilesParserParams()
 _STRICT.parseName = False
@@ -30,8 +27,8 @@ def parse_smiles(smiles: str, name: str = "") -> Chem.Mol:
     Raises:
       NoMolecule: "SMILES does not parse", "no atoms" where it is empty, or that it is too long.
     """
-    if len(smiles) > LARGEST:
-        raise NoMolecule(f"SMILES of more than {LARGEST:,} characters")
+    if len(smiles) > MOST_CHARACTERS:
+        raise NoMolecule(f"SMILES of more than {MOST_CHARACTERS:,} characters")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles.strip(), _STRICT)
     if mol is None:
@@ -77,8 +74,8 @@ def parse_mol2(block: str) -> Chem.Mol:
 
 
 def _parsed(parse: Callable[..., Chem.Mol | None], block: str) -> Chem.Mol:
-    if block.count("\n") > 2 * LARGEST:
-        raise NoMolecule(f"molecule of more than {2 * LARGEST:,} lines")
+    if block.count("\n") > MOST_LINES:
+        raise NoMolecule(f"molecule of more than {MOST_LINES:,} lines")
     with rdBase.BlockLogs():
         mol = parse(block, removeHs=False)
     if mol is None or not mol.GetNumAtoms():

@@ -13,6 +13,7 @@ from rdkit import Chem, rdBase
 
 from biomatrix_jax.errors import BadInput
 from biomatrix_jax.reading import COMPRESSED, open_binary, within
+from biomatrix_jax.structure.limits import MOST_CHARACTERS, MOST_LINES
 from biomatrix_jax.structure.molecule.embedding import with_conformer
 from biomatrix_jax.structure.molecule.errors import UnreadableMolecule
 
@@ -103,6 +104,8 @@ def molecule(entry: Entry, seed: int) -> Chem.Mol:
 
 
 def _parse_block(entry: Entry) -> Chem.Mol:
+    if entry.block.count("\n") > MOST_LINES:
+        raise UnreadableMolecule(entry.name, f"its block has more than {MOST_LINES:,} lines")
     try:
         mol = Chem.MolFromMolBlock(entry.block, removeHs=False)
         if mol is None:
@@ -118,6 +121,9 @@ def _parse_block(entry: Entry) -> Chem.Mol:
 
 
 def _parse_smiles(entry: Entry) -> Chem.Mol:
+    if len(entry.smiles) > MOST_CHARACTERS:
+        problem = f"its SMILES has more than {MOST_CHARACTERS:,} characters"
+        raise UnreadableMolecule(entry.name, problem)
     parameters = Chem.SmilesParserParams()
     parameters.parseName = False  # what stands behind the SMILES in its cell is a mistake
     mol = Chem.MolFromSmiles(entry.smiles, parameters)

@@ -14,6 +14,7 @@ from typing import NoReturn
 import numpy as np
 from rdkit import Chem, rdBase
 
+from biomatrix_jax.structure.limits import MOST_ATOMS
 from biomatrix_jax.structure.molecule import selfies_reader, selfies_writer
 from biomatrix_jax.structure.molecule.errors import (
     ImplicitHydrogens,
@@ -118,6 +119,8 @@ def build(struct_selfies: str) -> Built:
         _raise_misplaced(struct_selfies, tokens, codes, set(reading.placed_by))
     if not of_atoms:
         raise UnusableMolecule(struct_selfies, "spells no atom")
+    if len(of_atoms) > MOST_ATOMS:
+        raise UnusableMolecule(struct_selfies, f"spells more than {MOST_ATOMS:,} atoms")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(reading.smiles, sanitize=False)
         if mol is None:
@@ -135,6 +138,10 @@ def _check(mol: Chem.Mol) -> None:
     # Names are made only for the error: writing a SMILES costs as much as a whole encoding step.
     if mol.NeedsUpdatePropertyCache():
         raise UnusableMolecule(_name(mol), "is not sanitized: call Chem.SanitizeMol first")
+    if mol.GetNumAtoms() > MOST_ATOMS:
+        # Its SMILES, the name of one without, is what RDKit cannot write.
+        name = _name(mol, f"a molecule of {mol.GetNumAtoms():,} atoms")
+        raise UnusableMolecule(name, f"has more than {MOST_ATOMS:,} atoms")
     if mol.HasSubstructMatch(_LACKS_HYDROGENS):
         raise ImplicitHydrogens(
             _name(mol), "has implicit hydrogens: use Chem.AddHs(mol, addCoords=True) first"

@@ -124,6 +124,14 @@ def test_evaluation_sets_are_read_in_their_formats(tmp_path, name, content, colu
     assert found == {entity_key("molecule", smiles) for smiles in ("CCO", "CCN", "C")}
 
 
+def test_a_molecule_that_would_end_the_process_goes_by_its_letters(tmp_path):
+    chain = "C" * 30_000
+    (tmp_path / "a.smi").write_text(f"{chain}\nCCO\n")
+    found = evaluation_keys(EvaluationSet("e", str(tmp_path / "a.smi"), "molecule", ""))
+    assert found == {entity_key("molecule", smiles) for smiles in (chain, "CCO")}
+    assert entity_key("molecule", chain) != entity_key("molecule", f"{chain}C")
+
+
 def test_evaluation_sets_of_sequences(tmp_path):
     (tmp_path / "a.fasta").write_text(">one\nMKV\nLLA\n>two\nGGG\n")
     found = evaluation_keys(EvaluationSet("e", str(tmp_path / "a.fasta"), "protein"))

@@ -296,6 +296,12 @@ def test_smiles_that_are_no_use(smiles, error, words):
     assert words in problem(Entry("x", smiles=smiles), error)
 
 
+def test_what_would_end_the_process_is_refused():
+    smiles, block = "C" * 30_000, "\n" * 60_000
+    assert "10,000 characters" in problem(Entry("x", smiles=smiles), UnreadableMolecule)
+    assert "20,000 lines" in problem(Entry("x", block=block), UnreadableMolecule)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -109,6 +109,7 @@ def test_isotopes_would_be_lost_and_are_refused():
         (None, UnusableMolecule, "is not an RDKit molecule"),
         (Chem.MolFromSmiles("CCO", sanitize=False), UnusableMolecule, "not sanitized"),
         (Chem.MolFromSmiles(""), NoConformer, "no conformer"),
+        (Chem.MolFromSmiles("C" * 30_000), UnusableMolecule, "more than 10,000 atoms"),
         (with_coordinates("CCO", hydrogens=False), ImplicitHydrogens, "AddHs"),
         (with_coordinates("[NH4+]", hydrogens=False), ImplicitHydrogens, "AddHs"),
         (Chem.AddHs(Chem.MolFromSmiles("CCO")), NoConformer, "no conformer"),
@@ -171,6 +172,7 @@ def test_hydrogens_counted_on_a_metal_are_no_missing_hydrogens():
         ("[F 1][F 2][Foo 3]", MisplacedCode, r"token 2 \(\[Foo 3\]\) places no"),
         ("[Branch1 -1]", UnusableMolecule, "spells no atom"),
         ("[nop -1]", UnusableMolecule, "spells no atom"),
+        ("[C 1]" * 30_000, UnusableMolecule, "more than 10,000 atoms"),
     ],
 )
 def test_strings_that_cannot_be_built(text, error, problem):
