@@ -182,7 +182,7 @@ def compose_with(molecules: MoleculeTokenizer, proteins: ProteinTokenizer) -> di
         "zinc20": molecule,
         "wwpdb": structure,
         "pubmed": lambda text: [text],
-        "uniref": lambda sequence: [residues(sequence)],
+        "uniprot": lambda sequence: [residues(sequence)],
     }
 
 
@@ -265,7 +265,7 @@ READERS = {
     "zinc20": read_smiles,
     "wwpdb": read_structures,
     "pubmed": read_abstracts,
-    "uniref": read_sequences,
+    "uniprot": read_sequences,
 }
 
 if __name__ == "__main__":
