@@ -23,6 +23,7 @@ import io
 import itertools
 import json
 import random
+import re
 import time
 import zipfile
 from collections import defaultdict
@@ -177,12 +178,18 @@ def compose_with(molecules: MoleculeTokenizer, proteins: ProteinTokenizer) -> di
         told = composite(drawn(views, VIEW) | drawn(facts, TEXT))
         return [*views.values(), "".join(pair), told]
 
+    def protein(record: tuple[str, dict[str, str]]) -> list[str]:
+        sequence, facts = record
+        view = residues(sequence)
+        told = composite(drawn({"Sequence": view}, VIEW) | drawn(facts, TEXT))
+        return [view, told]
+
     return {
         "qm9": molecule,
         "zinc20": molecule,
         "wwpdb": structure,
         "pubmed": lambda text: [text],
-        "uniprot": lambda sequence: [residues(sequence)],
+        "uniprot": protein,
     }
 
 
@@ -254,10 +261,14 @@ def read_abstracts(folder: str) -> Iterator[str | None]:
                     element.clear()
 
 
-def read_sequences(path: str) -> Iterator[str]:
+def read_sequences(path: str) -> Iterator[tuple[str, dict[str, str]]]:
+    fields = {"Organism": r" OS=(.*?)(?: [A-Z]\w=|$)", "Gene": r" GN=(\S+)"}
     with gzip.open(path, "rt") as file:
         for entry in SeqIO.parse(file, "fasta"):
-            yield str(entry.seq)
+            told = entry.description.partition(" ")[2]
+            facts = {"Title": told.partition(" OS=")[0]}
+            facts |= {k: found[1] for k, form in fields.items() if (found := re.search(form, told))}
+            yield str(entry.seq), facts
 
 
 READERS = {
