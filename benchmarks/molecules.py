@@ -218,14 +218,22 @@ def rate(rounds: list[dict], count: int) -> dict:
 
 
 def agreement(answers: dict) -> dict:
-    """How often both sides say the same of a molecule, and how far their coordinates are apart."""
-    pairs = zip(answers["encode"]["ours"], answers["encode"]["published"], strict=True)
+    """How often both sides say the same of a molecule, and how far their coordinates are apart.
+
+    `differing` has each molecule, by its number in the file, of which they do not.
+    """
+    pairs = list(zip(answers["encode"]["ours"], answers["encode"]["published"], strict=True))
     counts = Counter(
         "identical strings" if one == two else "refused by ours" if one is None
         else "refused by the published code" if two is None else "different strings"
         for one, two in pairs
         if one or two
     )  # fmt: skip
+    differing = [
+        {"number": number, "ours": one, "published": two}
+        for number, (one, two) in enumerate(pairs, start=1)
+        if one != two
+    ]
     pairs = zip(answers["decode"]["ours"], answers["decode"]["published"], strict=True)
     apart = [
         np.abs(np.array(one) - np.array(two)).max()
@@ -234,6 +242,7 @@ def agreement(answers: dict) -> dict:
     ]
     return {
         **dict(counts),
+        "differing": differing,
         "decoded by both": len(apart),
         "largest difference of a coordinate, angstrom": float(max(apart)),
     }
