@@ -48,7 +48,31 @@ class RMSNorm(nnx.Module):
         x32 = x32 * jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + self.eps)
         # Back to the activation type before the scale, as the original does: in bfloat16 the
         # order decides the last bit.
-        return self.scale[...].astype(x.dtype) * x32.astype(x.dtype)
+        return _scaled(x32.astype(x.dtype), self.scale[...])
+
+
+@jax.custom_vjp
+def _scaled(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """x * scale over the last axis, in the type of x.
+
+    The gradient of the scale is summed over tokens, and over devices, in float32, whatever the
+    types are. Left to itself a TPU's compiler sums it over devices in one with the gradients of
+    matrices, which takes longer to compile and more memory.
+    """
+    return x * scale.astype(x.dtype)
+
+
+def _scaled_forward(x, scale):
+    return _scaled(x, scale), (x, scale)
+
+
+def _scaled_backward(saved, gradient):
+    x, scale = saved
+    of_scale = (gradient.astype(jnp.float32) * x.astype(jnp.float32)).sum(range(x.ndim - 1))
+    return gradient * scale.astype(x.dtype), of_scale.astype(scale.dtype)
+
+
+_scaled.defvjp(_scaled_forward, _scaled_backward)
 
 
 def rotary_frequencies(head_dim: int, theta: float) -> np.ndarray:

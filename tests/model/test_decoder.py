@@ -127,6 +127,20 @@ def test_norms_are_computed_in_float32():
     np.testing.assert_allclose(np.asarray(norm(x), np.float64), want, rtol=2**-8)
 
 
+def test_a_norms_gradient_is_summed_over_tokens_in_float32():
+    rng = np.random.default_rng(0)
+    x, upper = (jnp.asarray(rng.normal(size=(2, 3000, 8)), jnp.bfloat16) for _ in range(2))
+    norm = RMSNorm((8,), ("norm",), 1e-6, ComputeConfig("bfloat16"), nnx.Rngs(0))
+
+    def total(norm, x):
+        return (norm(x) * upper).astype(jnp.float32).sum()
+
+    gradient, of_x = nnx.grad(total, argnums=(0, 1))(norm, x)
+    summed = (np.float64(upper) * np.float64(norm(x))).sum((0, 1))  # the scale is 1
+    np.testing.assert_allclose(gradient.scale[...], summed, rtol=1e-5)
+    assert of_x.dtype == x.dtype
+
+
 @by_case
 def test_bfloat16_strays_no_further_than_transformers_does(model_of, rows_of, name):
     golden = np.load(Path(__file__).parent / "golden" / f"{name}.npz")
