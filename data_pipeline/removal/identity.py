@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from biomatrix_jax.structure.limits import MOST_CHARACTERS
 from data_pipeline.composition.facts import described
@@ -14,6 +14,9 @@ from data_pipeline.records import (
     Record,
     TextRecord,
 )
+
+if TYPE_CHECKING:
+    from rdkit import Chem
 
 KEY_BYTES = 16
 
@@ -79,21 +82,27 @@ def _told(record: Record) -> list[str]:
 
 
 def parses(smiles: str) -> bool:
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        return 0 < len(smiles) <= MOST_CHARACTERS and Chem.MolFromSmiles(smiles) is not None
+    return bool(smiles) and _parsed(smiles) is not None
 
 
 def _connectivity(smiles: str) -> str:
     """The first block of the InChIKey, or what stands for it."""
     from rdkit import Chem, rdBase
 
+    mol = _parsed(smiles)
+    if mol is None:
+        return smiles
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles) if len(smiles) <= MOST_CHARACTERS else None
-        if mol is None:
-            return smiles
         return Chem.MolToInchiKey(mol)[:14] or Chem.MolToSmiles(mol, isomericSmiles=False)
+
+
+def _parsed(smiles: str) -> "Chem.Mol | None":
+    from rdkit import Chem, rdBase
+
+    if len(smiles) > MOST_CHARACTERS:
+        return None
+    with rdBase.BlockLogs():
+        return Chem.MolFromSmiles(smiles)
 
 
 def _hash(*parts: str) -> bytes:

@@ -91,9 +91,10 @@ def repetitions(
     pairs = Sorter(directory / "pairs", _CANDIDATE, memory)
     bands = _bands(chosen, threshold, directory, memory)
     steps = len(bands) + 1
-    while bands:
-        progress(steps - len(bands) - 1, steps)
-        for later, first, previous in followers(bands.pop().blocks(memory)):
+    for done in range(len(bands)):
+        progress(done, steps)
+        band = bands.pop()  # one that was read is forgotten
+        for later, first, previous in followers(band.blocks(memory)):
             pairs.add(key=first, later=later)
             apart = first != previous
             pairs.add(key=previous[apart], later=later[apart])
