@@ -1,8 +1,10 @@
 """What readers of complexes share: the chains of a structure file, and ligands in their poses."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from rdkit import Chem
 
@@ -13,6 +15,33 @@ from biomatrix_jax.structure.protein.files import parse
 from data_pipeline.records import MoleculeRecord, ProteinRecord
 from data_pipeline.sources.conformers import label_stereo, smiles_of
 from data_pipeline.sources.molecules import from_conformer, from_smiles
+from data_pipeline.sources.options import Limited
+
+
+@dataclass(frozen=True)
+class ComplexOptions(Limits, Limited):
+    """What readers of files that name complexes have in common.
+
+    Attributes:
+      structures: the folder of what the files name; where it is not given, the one above theirs.
+      add_hydrogens: place those that ligands lack; else such ligands go without their pose.
+    """
+
+    structures: str | None = None
+    add_hydrogens: bool = True
+
+    beside: ClassVar[tuple[str, ...]] = ("structures",)
+
+    def __post_init__(self):
+        Limits.__post_init__(self)
+        Limited.__post_init__(self)
+
+    def folder(self, file: Path) -> Path:
+        """That of the structures which an input file names."""
+        return Path(self.structures) if self.structures else file.absolute().parent.parent
+
+    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
+        return super().paths_beside(inputs) or list(dict.fromkeys(map(self.folder, inputs)))
 
 
 def existing(paths: Iterable[Path], what: str) -> Path:

@@ -14,25 +14,23 @@ of the pair in PDBbind, be it Kd, Ki or IC50. The description states no licence.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.protein.chains import Limits
 from data_pipeline.formats.lines import decoded, numbered
 from data_pipeline.formats.sdf import sdf_entries
 from data_pipeline.records import InteractionRecord
 from data_pipeline.sources.columns import Column
-from data_pipeline.sources.complexes import all_chains, existing, ligand
+from data_pipeline.sources.complexes import ComplexOptions, all_chains, existing, ligand
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
 from data_pipeline.sources.measurements import properties
 from data_pipeline.sources.molecules import parse_molfile
-from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ _LIGAND = re.compile(r".*_rec_(?P<ligand>.+?)_lig_")
 
 
 @dataclass(frozen=True)
-class Options(Limits, Limited):
+class Options(ComplexOptions):
     """Where structures are, which poses to read, and which chains are usable.
 
     Attributes:
@@ -59,24 +57,12 @@ class Options(Limits, Limited):
       add_hydrogens: place those that poses lack; else such ligands go without their pose.
     """
 
-    structures: str | None = None
     max_rmsd: float | None = 2.0
-    add_hydrogens: bool = True
-
-    beside: ClassVar[tuple[str, ...]] = ("structures",)
 
     def __post_init__(self):
-        Limits.__post_init__(self)
-        Limited.__post_init__(self)
+        super().__post_init__()
         if self.max_rmsd is not None and not self.max_rmsd >= 0:
             raise BadInput(f"max_rmsd must be at least 0, not {self.max_rmsd}")
-
-    def folder(self, file: Path) -> Path:
-        """That of the structures which an input file names."""
-        return Path(self.structures) if self.structures else file.absolute().parent.parent
-
-    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
-        return super().paths_beside(inputs) or list(dict.fromkeys(map(self.folder, inputs)))
 
 
 class _Pose(NamedTuple):

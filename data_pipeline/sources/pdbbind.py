@@ -15,23 +15,21 @@ the latter two, which are the same molecule, RDKit does not always read both.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from biomatrix_jax.errors import BadInput
-from biomatrix_jax.structure.protein.chains import Limits
 from data_pipeline.formats.lines import decoded, numbered, read_lines
 from data_pipeline.formats.sdf import sdf_entries
 from data_pipeline.records import InteractionRecord, Property
 from data_pipeline.sources.columns import NUMBER, Column
-from data_pipeline.sources.complexes import all_chains, existing, ligand
+from data_pipeline.sources.complexes import ComplexOptions, all_chains, existing, ligand
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.interactions import each
 from data_pipeline.sources.measurements import RELATION, measured, properties
 from data_pipeline.sources.molecules import parse_mol2, parse_molfile
-from data_pipeline.sources.options import Limited
 from data_pipeline.sources.tally import Tally
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ _LINE = re.compile(
 
 
 @dataclass(frozen=True)
-class Options(Limits, Limited):
+class Options(ComplexOptions):
     """Where structures are, and which chains are usable.
 
     Attributes:
@@ -58,22 +56,6 @@ class Options(Limits, Limited):
         are unpacked; where it is not given, the one above that of the index.
       add_hydrogens: place those that ligands lack; else such ligands go without their pose.
     """
-
-    structures: str | None = None
-    add_hydrogens: bool = True
-
-    beside: ClassVar[tuple[str, ...]] = ("structures",)
-
-    def __post_init__(self):
-        Limits.__post_init__(self)
-        Limited.__post_init__(self)
-
-    def folder(self, file: Path) -> Path:
-        """That of the structures which an input file names."""
-        return Path(self.structures) if self.structures else file.absolute().parent.parent
-
-    def paths_beside(self, inputs: Sequence[Path]) -> list[Path]:
-        return super().paths_beside(inputs) or list(dict.fromkeys(map(self.folder, inputs)))
 
 
 def inputs(path: str | None, options: Options) -> list[Path]:
