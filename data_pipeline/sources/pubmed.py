@@ -21,13 +21,12 @@ of single files cannot follow: deletions are counted, and the option `deleted` t
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 from xml.etree.ElementTree import Element
 
 from biomatrix_jax.errors import BadInput
-from data_pipeline import listing
 from data_pipeline.formats import xml
 from data_pipeline.formats.lines import read_lines
 from data_pipeline.formats.markup import Markup, line
@@ -35,6 +34,7 @@ from data_pipeline.records import TextRecord
 from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
+from data_pipeline.sources.remembered import remembered
 from data_pipeline.sources.tally import Tally
 
 _MARKUP = Markup()
@@ -70,9 +70,7 @@ def inputs(path: str | None, options: Options) -> list[Path]:
 def read(file: Path, options: Options, tally: Tally) -> Iterator[TextRecord]:
     """One record per citation with an abstract, called by its PMID (with a later version's number:
     `20029614.2`)."""
-    deleted = frozenset()
-    if options.deleted:
-        deleted = _deleted(options.deleted, listing.digest([Path(options.deleted)]))
+    deleted = _deleted(options.deleted) if options.deleted else frozenset()
     make = partial(_record, options=options, deleted=deleted, tally=tally)
     return records(options.first(_citations(file)), make, tally)
 
@@ -156,6 +154,6 @@ def _closes_at_the_end(text: str) -> bool:
     return False
 
 
-@lru_cache(1)  # again, where the file changed since a build before in this process
-def _deleted(path: str, state: str) -> frozenset[str]:
+@remembered
+def _deleted(path: str) -> frozenset[str]:
     return frozenset(line.strip().decode("ascii", "replace") for line in read_lines(path))

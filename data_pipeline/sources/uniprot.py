@@ -8,10 +8,8 @@ out of them is in `formats.uniprot`. FASTA (`.fasta.gz`) has of these the sequen
 gene and the organism.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +24,7 @@ from data_pipeline.records import ProteinRecord
 from data_pipeline.sources.entries import records
 from data_pipeline.sources.inputs import corpus_files
 from data_pipeline.sources.options import Limited
+from data_pipeline.sources.remembered import remembered
 from data_pipeline.sources.sequences import checked
 from data_pipeline.sources.structures import chains, check_plddt, models, plddt
 from data_pipeline.sources.tally import Tally
@@ -62,7 +61,7 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     """One record per entry, called by its accession."""
     with open_binary(file) as begin:
         syntax = _SYNTAX.get(begin.read(64).lstrip()[:1], uniprot_flat)
-    folder = _models_now(options.structures) if options.structures else None
+    folder = _models(options.structures) if options.structures else None
 
     def record(accession: str, entry: Entry) -> ProteinRecord:
         sequence = checked(entry.sequence)
@@ -82,15 +81,8 @@ def read(file: Path, options: Options, tally: Tally) -> Iterator[ProteinRecord]:
     yield from records(options.first(syntax.entries(file)), record, tally)
 
 
-def _models_now(folder: str) -> Mapping[str, Path]:
-    # A folder of half a million models takes seconds to list, and a corpus may be in many files.
-    # The folder's time changes with every file that comes or goes.
-    return _models(folder, os.stat(folder).st_mtime_ns if os.path.isdir(folder) else 0)
-
-
-@lru_cache(1)
-def _models(folder: str, time: int) -> Mapping[str, Path]:
-    return models(folder)
+# A folder of half a million models takes seconds to list, and a corpus may be in many files.
+_models = remembered(models)
 
 
 def _structure(
